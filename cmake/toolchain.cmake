@@ -1,0 +1,44 @@
+# Compiler, warnings, sanitizers and hardening: the one interface every target links.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+set(CMAKE_CXX_FLAGS_DEV "-O1 -g1 -fno-omit-frame-pointer" CACHE STRING "")
+set(CMAKE_C_FLAGS_DEV "-O1 -g1 -fno-omit-frame-pointer" CACHE STRING "")
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
+
+find_program(KITH_CCACHE ccache)
+if(KITH_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${KITH_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${KITH_CCACHE})
+endif()
+
+add_library(kith_options INTERFACE)
+target_compile_options(kith_options INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
+  -Wold-style-cast -Woverloaded-virtual -Wcast-align -Wimplicit-fallthrough -Wswitch-enum
+  -fstack-protector-strong -ffunction-sections -fdata-sections
+  -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+target_compile_definitions(kith_options INTERFACE _GLIBCXX_ASSERTIONS)
+target_include_directories(kith_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_link_options(kith_options INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_options(kith_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 reports false positives of these in inlined std::vector and std::expected code.
+  target_compile_options(kith_options INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow
+    -Wno-array-bounds -Wno-restrict)
+endif()
+if(KITH_SANITIZE)
+  target_compile_options(kith_options INTERFACE -fsanitize=${KITH_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(kith_options INTERFACE -fsanitize=${KITH_SANITIZE})
+endif()
+if(KITH_LIBFUZZER)
+  target_compile_options(kith_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(kith_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(KITH_SABOTAGE)
+  target_compile_definitions(kith_options INTERFACE KITH_SABOTAGE=1)
+endif()
