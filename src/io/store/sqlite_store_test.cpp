@@ -1,0 +1,109 @@
+#include "io/store/sqlite_store.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace kith;
+
+namespace {
+
+std::unique_ptr<io::SqliteStore> memory() {
+    return io::SqliteStore::open(":memory:").value();
+}
+
+base::Bytes id(std::uint8_t value) {
+    return base::Bytes(32, value);
+}
+
+ports::InviteRow invite(std::uint32_t uses_max, std::int64_t expires) {
+    return {.lookup_id = id(1), .record = {1, 2, 3}, .uses_max = uses_max, .expires = expires, .note = "for Bo"};
+}
+
+struct TemporaryFile {
+    TemporaryFile() {
+        char name[] = "/tmp/kith-store-XXXXXX";
+        directory = mkdtemp(name);
+        path = directory / "state.db";
+    }
+    ~TemporaryFile() { std::filesystem::remove_all(directory); }
+    std::filesystem::path directory, path;
+};
+
+}  // namespace
+
+TEST_CASE("values come back as they were put, and tables do not mix") {
+    auto store = memory();
+    REQUIRE(store->put("a", id(1), base::as_bytes("one")).has_value());
+    REQUIRE(store->put("b", id(1), base::as_bytes("other")).has_value());
+    REQUIRE(store->put("a", id(1), base::as_bytes("two")).has_value());
+    CHECK(base::as_text(*store->get("a", id(1)).value()) == "two");
+    CHECK_FALSE(store->get("a", id(2)).value().has_value());
+    CHECK(store->scan("a", 10).value().size() == 1);
+    CHECK(store->scan("a", 0).error().code == base::Code::too_large);
+    REQUIRE(store->erase("a", id(1)).has_value());
+    CHECK_FALSE(store->get("a", id(1)).value().has_value());
+}
+
+TEST_CASE("P16: an invite is redeemed as often as it allows and not once more") {
+    auto store = memory();
+    REQUIRE(store->invite_add(invite(2, 1000)).has_value());
+    base::UnixTime const now{500};
+    CHECK(store->invite_redeem(id(1), id(10), now, "member", {}).has_value());
+    CHECK(store->invite_redeem(id(1), id(11), now, "member", {}).has_value());
+    CHECK(store->invite_redeem(id(1), id(12), now, "member", {}).error().code == base::Code::conflict);
+    CHECK(store->scan("member", 10).value().size() == 2);
+}
+
+TEST_CASE("P16: asking again for a redemption that was answered does not count twice") {
+    auto store = memory();
+    REQUIRE(store->invite_add(invite(1, 0)).has_value());
+    base::UnixTime const now{500};
+    CHECK(store->invite_redeem(id(1), id(10), now, "member", {}).has_value());
+    CHECK(store->invite_redeem(id(1), id(10), now, "member", {}).has_value());
+    CHECK(store->invites(10).value().front().uses == 1);
+}
+
+TEST_CASE("P16: an invite ends at its expiry second, whatever the clock said before") {
+    auto store = memory();
+    REQUIRE(store->invite_add(invite(10, 1000)).has_value());
+    CHECK(store->invite_redeem(id(1), id(10), base::UnixTime{999}, "member", {}).has_value());
+    CHECK(store->invite_redeem(id(1), id(11), base::UnixTime{1000}, "member", {}).error().code ==
+          base::Code::timeout);
+}
+
+TEST_CASE("P2: unknown and revoked invites admit nobody and change nothing") {
+    auto store = memory();
+    REQUIRE(store->invite_add(invite(10, 0)).has_value());
+    CHECK(store->invite_redeem(id(9), id(10), base::UnixTime{1}, "member", {}).error().code ==
+          base::Code::not_found);
+    REQUIRE(store->invite_revoke(id(1)).has_value());
+    CHECK(store->invite_redeem(id(1), id(10), base::UnixTime{1}, "member", {}).error().code ==
+          base::Code::conflict);
+    CHECK(store->scan("member", 10).value().empty());
+    CHECK(store->invite_revoke(id(9)).error().code == base::Code::not_found);
+}
+
+TEST_CASE("the file is private, and a second process is told who is in the way") {
+    TemporaryFile file;
+    auto store = io::SqliteStore::open(file.path);
+    REQUIRE(store.has_value());
+    struct stat info {};
+    REQUIRE(stat(file.path.c_str(), &info) == 0);
+    CHECK((info.st_mode & 0777) == 0600);
+    REQUIRE((*store)->put("a", id(1), base::as_bytes("kept")).has_value());
+    CHECK(io::SqliteStore::open(file.path).error().code == base::Code::conflict);
+    store->reset();
+    auto again = io::SqliteStore::open(file.path);
+    REQUIRE(again.has_value());
+    CHECK(base::as_text(*(*again)->get("a", id(1)).value()) == "kept");
+}
+
+TEST_CASE("a file that is no database is refused, not overwritten") {
+    TemporaryFile file;
+    auto* out = fopen(file.path.c_str(), "w");
+    fputs("these are my holiday notes, not a database at all; they are long enough to look like a header......", out);
+    fclose(out);
+    CHECK(io::SqliteStore::open(file.path).error().code == base::Code::corrupt);
+    CHECK(std::filesystem::file_size(file.path) > 50);
+}
