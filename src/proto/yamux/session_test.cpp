@@ -1,0 +1,417 @@
+#include "proto/yamux/session.h"
+
+#include <doctest/doctest.h>
+
+#include <random>
+#include <set>
+
+using namespace kith::proto::yamux;
+using kith::base::as_bytes;
+using kith::base::Bytes;
+using kith::base::ByteView;
+using kith::base::Code;
+using kith::base::Duration;
+using kith::base::Instant;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Instant start{};
+
+Bytes frame(Header const& header, std::size_t body = 0) {
+    Bytes out;
+    append_header(out, header);
+    out.resize(out.size() + body, 0x42);
+    return out;
+}
+
+std::vector<Header> headers_of(ByteView bytes) {
+    std::vector<Header> headers;
+    while (bytes.size() >= header_bytes) {
+        kith::base::ByteArray<header_bytes> raw;
+        std::copy_n(bytes.begin(), header_bytes, raw.begin());
+        headers.push_back(parse_header(raw).value());
+        std::size_t const body = headers.back().type == Type::data ? headers.back().length : 0;
+        bytes = bytes.subspan(std::min(bytes.size(), header_bytes + body));
+    }
+    return headers;
+}
+
+std::vector<Header> sent_by(Session& session, Instant now = start) {
+    Bytes out;
+    while (session.poll_transmit(out, now)) {
+    }
+    return headers_of(out);
+}
+
+template <class T>
+std::vector<T> events_of(Session& session) {
+    std::vector<T> found;
+    while (auto event = session.poll_event())
+        if (auto* const one = std::get_if<T>(&*event)) found.push_back(std::move(*one));
+    return found;
+}
+
+// Two sessions joined back to back.
+struct Pair {
+    Session dialer{Role::dialer, start};
+    Session listener{Role::listener, start};
+
+    bool step(Instant now) {
+        Bytes forward, backward;
+        dialer.poll_transmit(forward, now);
+        listener.poll_transmit(backward, now);
+        CHECK(listener.feed(forward, now).has_value());
+        CHECK(dialer.feed(backward, now).has_value());
+        return !forward.empty() || !backward.empty();
+    }
+    void settle(Instant now = start) {
+        while (step(now)) {
+        }
+    }
+};
+
+Code refusal(std::initializer_list<Bytes> frames) {
+    Session session(Role::listener, start);
+    Bytes all;
+    for (auto const& one : frames) kith::base::append(all, one);
+    auto const status = session.feed(all, start);
+    REQUIRE_FALSE(status.has_value());
+    auto const sent = sent_by(session);
+    CHECK(sent.back().type == Type::go_away);
+    CHECK(sent.back().length == static_cast<std::uint32_t>(GoAwayCode::protocol_error));
+    CHECK(session.feed(all, start).error().code == Code::conflict);
+    return status.error().code;
+}
+
+Header data(std::uint32_t stream, std::uint16_t flags, std::uint32_t length) {
+    return {.type = Type::data, .flags = flags, .stream = stream, .length = length};
+}
+Header update(std::uint32_t stream, std::uint16_t flags, std::uint32_t length) {
+    return {.type = Type::window_update, .flags = flags, .stream = stream, .length = length};
+}
+
+}  // namespace
+
+TEST_CASE("bytes written on one side arrive on the other, both ways, and both halves close") {
+    Pair pair;
+    auto const id = pair.dialer.open().value();
+    CHECK(pair.dialer.write(id, as_bytes("question")) == 8);
+    pair.dialer.close_write(id);
+    pair.settle();
+    bool opened = false, ended = false;
+    while (auto event = pair.listener.poll_event()) {
+        if (std::get_if<StreamOpened>(&*event)) opened = true;
+        if (auto const* got = std::get_if<StreamData>(&*event))
+            CHECK(kith::base::as_text(got->bytes) == "question");
+        if (std::get_if<StreamEnded>(&*event)) ended = true;
+    }
+    CHECK(opened);
+    CHECK(ended);
+    CHECK(pair.listener.write(id, as_bytes("answer")) == 6);
+    pair.listener.close_write(id);
+    pair.settle();
+    CHECK(events_of<StreamData>(pair.dialer).size() == 1);
+    CHECK_FALSE(pair.dialer.knows(id));
+    CHECK_FALSE(pair.listener.knows(id));
+}
+
+TEST_CASE("writes of any size and any cut arrive intact") {
+    auto const seed = std::random_device{}();
+    INFO("seed ", seed);
+    std::mt19937 random(seed);
+    for (int round = 0; round < 8; ++round) {
+        Pair pair;
+        auto const id = pair.dialer.open().value();
+        Bytes sent(random() % (1024 * 1024)), received;
+        for (auto& byte : sent) byte = static_cast<std::uint8_t>(random());
+        std::size_t offset = 0;
+        for (int turn = 0; received.size() < sent.size() && turn < 100000; ++turn) {
+            offset += pair.dialer.write(id, ByteView(sent).subspan(offset));
+            Bytes wire;
+            pair.dialer.poll_transmit(wire, start);
+            for (ByteView rest = wire; !rest.empty();) {
+                auto const part =
+                    rest.first(std::min<std::size_t>(rest.size(), 1 + random() % 70000));
+                REQUIRE(pair.listener.feed(part, start).has_value());
+                rest = rest.subspan(part.size());
+            }
+            for (auto& got : events_of<StreamData>(pair.listener)) {
+                kith::base::append(received, got.bytes);
+                pair.listener.consumed(id, got.bytes.size());
+            }
+            Bytes back;
+            pair.listener.poll_transmit(back, start);
+            REQUIRE(pair.dialer.feed(back, start).has_value());
+        }
+        CHECK(received == sent);
+    }
+}
+
+TEST_CASE("a reader that takes nothing stops the writer at the initial window") {
+    Pair pair;
+    auto const id = pair.dialer.open().value();
+    Bytes const bulk(send_buffer_max, 1);
+    CHECK(pair.dialer.write(id, bulk) == send_buffer_max);
+    CHECK(pair.dialer.write(id, bulk) == 0);
+    pair.settle();
+    std::size_t received = 0;
+    for (auto const& got : events_of<StreamData>(pair.listener)) received += got.bytes.size();
+    CHECK(received == window_initial);
+    CHECK(events_of<StreamWritable>(pair.dialer).size() == 1);
+    pair.listener.consumed(id, window_initial / 2);
+    pair.settle();
+    CHECK_FALSE(events_of<StreamData>(pair.listener).empty());
+}
+
+TEST_CASE("a window grows up to its cap while its reader keeps up, and not for a slow one") {
+    for (auto const pause : {Duration(0), Duration(1s)}) {
+        Pair pair;
+        auto now = start;
+        pair.settle(now);  // the round trip is measured as zero
+        auto const id = pair.dialer.open().value();
+        std::size_t in_one_go_max = 0;
+        for (int turn = 0; turn < 200; ++turn) {
+            while (pair.dialer.write(id, Bytes(send_buffer_max, 1)) > 0) pair.step(now);
+            pair.settle(now);
+            std::size_t received = 0;
+            for (auto const& got : events_of<StreamData>(pair.listener))
+                received += got.bytes.size();
+            in_one_go_max = std::max(in_one_go_max, received);
+            now += pause;
+            pair.listener.consumed(id, received);
+        }
+        CHECK(in_one_go_max <= window_max);
+        CHECK((in_one_go_max > window_initial) == (pause == Duration(0)));
+    }
+}
+
+TEST_CASE("two bulk transfers in opposite directions finish") {
+    Pair pair;
+    auto const up = pair.dialer.open().value();
+    auto const down = pair.listener.open().value();
+    std::size_t const total = 20 * 1024 * 1024;
+    std::size_t sent_up = 0, sent_down = 0, got_up = 0, got_down = 0;
+    Bytes const part(100000, 7);
+    for (int turn = 0; turn < 100000 && (got_up < total || got_down < total); ++turn) {
+        sent_up +=
+            pair.dialer.write(up, ByteView(part).first(std::min(part.size(), total - sent_up)));
+        sent_down += pair.listener.write(
+            down, ByteView(part).first(std::min(part.size(), total - sent_down)));
+        pair.step(start);
+        for (auto const& got : events_of<StreamData>(pair.listener)) {
+            got_up += got.bytes.size();
+            pair.listener.consumed(up, got.bytes.size());
+        }
+        for (auto const& got : events_of<StreamData>(pair.dialer)) {
+            got_down += got.bytes.size();
+            pair.dialer.consumed(down, got.bytes.size());
+        }
+    }
+    CHECK(got_up == total);
+    CHECK(got_down == total);
+}
+
+TEST_CASE("streams share a connection in turns") {
+    Pair pair;
+    auto const first = pair.dialer.open().value();
+    auto const second = pair.dialer.open().value();
+    pair.dialer.write(first, Bytes(200000, 1));
+    pair.dialer.write(second, Bytes(10, 2));
+    auto const sent = sent_by(pair.dialer);
+    std::size_t position = 0;
+    while (sent[position].stream != static_cast<std::uint32_t>(second)) ++position;
+    CHECK(position <= 2);  // a ping, one frame of the first stream, then the second
+}
+
+TEST_CASE("flags are understood on either frame type and in any combination") {
+    Session session(Role::listener, start);
+    CHECK(session.feed(frame(data(1, flag_syn | flag_fin, 5), 5), start).has_value());
+    CHECK(session.feed(frame(update(3, flag_syn, 1000)), start).has_value());
+    CHECK(session.feed(frame(update(3, flag_fin, 0)), start).has_value());
+    CHECK(session.feed(frame(data(5, flag_syn, 0)), start).has_value());
+    CHECK(session.feed(frame(data(5, flag_rst, 3), 3), start).has_value());
+    std::size_t opened = 0, ended = 0, resets = 0, received = 0;
+    while (auto event = session.poll_event()) {
+        opened += std::holds_alternative<StreamOpened>(*event);
+        ended += std::holds_alternative<StreamEnded>(*event);
+        resets += std::holds_alternative<StreamReset>(*event);
+        if (auto const* got = std::get_if<StreamData>(&*event)) received += got->bytes.size();
+    }
+    CHECK(opened == 3);
+    CHECK(ended == 2);
+    CHECK(resets == 1);
+    CHECK(received == 5);
+}
+
+TEST_CASE(
+    "the length of a WindowUpdate with SYN is credit over 256 KiB, and with RST no credit at all") {
+    Session session(Role::listener, start);
+    CHECK(session.feed(frame(update(1, flag_syn, 1000)), start).has_value());
+    CHECK(session.write(StreamId{1}, Bytes(send_buffer_max, 1)) == send_buffer_max);
+    std::size_t sent = 0;
+    for (auto const& header : sent_by(session))
+        if (header.type == Type::data) sent += header.length;
+    CHECK(sent == window_initial + 1000);
+    CHECK(session.feed(frame(update(1, flag_rst, 0xffffffff)), start).has_value());
+    CHECK_FALSE(session.knows(StreamId{1}));
+}
+
+TEST_CASE("data one byte beyond the window ends the session before anything is stored") {
+    CHECK(refusal({frame(data(1, flag_syn, window_initial + 1))}) == Code::invalid);
+    CHECK(refusal({frame(data(1, flag_syn, 0x80000000))}) == Code::invalid);
+    CHECK(refusal({frame(data(1, flag_syn, window_initial), window_initial),
+                   frame(data(1, 0, 1), 1)}) == Code::invalid);
+    Session session(Role::listener, start);
+    CHECK(
+        session.feed(frame(data(1, flag_syn, window_initial), window_initial), start).has_value());
+}
+
+TEST_CASE("a body as large as the window is passed on while it arrives") {
+    Session session(Role::listener, start);
+    Bytes const whole = frame(data(1, flag_syn, window_initial), window_initial);
+    CHECK(session.feed(ByteView(whole).first(1000), start).has_value());
+    auto const parts = events_of<StreamData>(session);
+    REQUIRE(parts.size() == 1);
+    CHECK(parts[0].bytes.size() == 1000 - header_bytes);
+}
+
+TEST_CASE("protocol errors of a peer end the session with GoAway") {
+    CHECK(refusal({frame(data(2, flag_syn, 0))}) == Code::invalid);  // our parity
+    CHECK(refusal({frame(data(0, flag_syn, 0))}) == Code::invalid);  // stream 0
+    CHECK(refusal({frame(data(1, flag_syn, 0)), frame(update(1, flag_syn, 0))}) ==
+          Code::invalid);                                                       // twice
+    CHECK(refusal({frame(update(1, flag_syn, 0xffffffff))}) == Code::invalid);  // overflow
+    CHECK(refusal({frame(data(1, flag_syn | flag_fin, 0)), frame(data(1, 0, 1), 1)}) ==
+          Code::invalid);
+    CHECK(refusal({Bytes(header_bytes, 0xff)}) == Code::invalid);  // version
+    CHECK(refusal({frame({.type = Type::ping, .flags = flag_syn, .stream = 1, .length = 0})}) ==
+          Code::invalid);
+    CHECK(refusal({frame(data(9, 0, window_max + 1))}) == Code::invalid);
+}
+
+TEST_CASE("frames for unknown streams change nothing") {
+    Session session(Role::listener, start);
+    sent_by(session);
+    CHECK(session.feed(frame(data(7, 0, 100), 100), start).has_value());
+    CHECK(session.feed(frame(update(7, 0, 100)), start).has_value());
+    CHECK(session.feed(frame(update(7, flag_rst, 0)), start).has_value());
+    CHECK(session.feed(frame(data(8, flag_fin, 0)), start).has_value());
+    CHECK(session.poll_event() == std::nullopt);
+    CHECK(sent_by(session).empty());
+}
+
+TEST_CASE("the stream after the last allowed one is reset and the others live on") {
+    Session session(Role::listener, start);
+    for (std::uint32_t i = 0; i <= streams_inbound_max; ++i)
+        CHECK(session.feed(frame(update(1 + 2 * i, flag_syn, 0)), start).has_value());
+    CHECK(session.streams_count() == streams_inbound_max);
+    std::size_t resets = 0;
+    for (auto const& header : sent_by(session))
+        if (header.has(flag_rst)) {
+            ++resets;
+            CHECK(header.stream == 1 + 2 * streams_inbound_max);
+        }
+    CHECK(resets == 1);
+}
+
+TEST_CASE("a peer that never reads cannot make our queues grow") {
+    Session session(Role::listener, start);
+    bool refused = false;
+    for (std::uint32_t i = 0; i < 100000 && !refused; ++i)
+        refused = !session.feed(frame(update(1 + 2 * i, flag_syn, 0)), start).has_value();
+    CHECK(refused);  // answers beyond control_frames_max
+
+    Session pinged(Role::listener, start);
+    for (std::size_t i = 0; i < pongs_max; ++i)
+        CHECK(pinged
+                  .feed(frame({.type = Type::ping, .flags = flag_syn, .stream = 0, .length = 1}),
+                        start)
+                  .has_value());
+    CHECK_FALSE(
+        pinged.feed(frame({.type = Type::ping, .flags = flag_syn, .stream = 0, .length = 1}), start)
+            .has_value());
+
+    Session churned(Role::listener, start);
+    for (std::uint32_t i = 0; i < 100000; ++i) {
+        REQUIRE(churned.feed(frame(update(1 + 2 * i, flag_syn | flag_rst, 0)), start).has_value());
+        while (churned.poll_event()) {
+        }
+    }
+    CHECK(churned.streams_count() == 0);
+    CHECK(sent_by(churned).size() <= 1 + control_frames_max);
+}
+
+TEST_CASE("unread data of a connection is limited, and the stream that breaks the limit is reset") {
+    Session session(Role::listener, start);
+    std::uint32_t const streams = received_total_max / window_initial;
+    for (std::uint32_t i = 0; i <= streams; ++i) {
+        REQUIRE(
+            session.feed(frame(data(1 + 2 * i, flag_syn, window_initial), window_initial), start)
+                .has_value());
+        auto const resets = events_of<StreamReset>(session);
+        CHECK(resets.empty() == (i < streams));
+    }
+}
+
+TEST_CASE("own streams are limited until the peer acknowledges them") {
+    Session session(Role::dialer, start);
+    for (std::size_t i = 0; i < streams_unacknowledged_max; ++i) CHECK(session.open().has_value());
+    CHECK(session.open().error().code == Code::too_large);
+    CHECK(session.feed(frame(update(1, flag_ack, 0)), start).has_value());
+    CHECK(session.open().has_value());
+}
+
+TEST_CASE("a ping is answered with its value and only asked pongs count") {
+    Session session(Role::dialer, start);
+    auto const asked = sent_by(session);
+    REQUIRE(asked.size() == 1);
+    CHECK(
+        session
+            .feed(frame({.type = Type::ping, .flags = flag_syn, .stream = 0, .length = 77}), start)
+            .has_value());
+    auto const answers = sent_by(session);
+    REQUIRE(answers.size() == 1);
+    CHECK(answers[0].flags == flag_ack);
+    CHECK(answers[0].length == 77);
+    CHECK(
+        session
+            .feed(frame({.type = Type::ping, .flags = flag_ack, .stream = 0, .length = 999}), start)
+            .has_value());
+}
+
+TEST_CASE("a silent peer is pinged, then given up") {
+    Session session(Role::dialer, start);
+    auto const ping = sent_by(session).at(0);
+    auto now = start + 1s;
+    CHECK(
+        session
+            .feed(
+                frame({.type = Type::ping, .flags = flag_ack, .stream = 0, .length = ping.length}),
+                now)
+            .has_value());
+    CHECK(session.deadline() == now + ping_interval);
+    now += ping_interval;
+    session.on_deadline(now);
+    CHECK(sent_by(session, now).size() == 1);
+    session.on_deadline(now + ping_timeout - 1us);
+    CHECK_FALSE(session.is_silent());
+    session.on_deadline(now + ping_timeout);
+    CHECK(session.is_silent());
+}
+
+TEST_CASE("GoAway with any code ends the session") {
+    Session session(Role::dialer, start);
+    CHECK(session.feed(frame({.type = Type::go_away, .flags = 0, .stream = 0, .length = 0}), start)
+              .error()
+              .code == Code::unavailable);
+    CHECK_FALSE(session.open().has_value());
+}
+
+TEST_CASE("a stream reset before its first frame leaves no trace on the wire") {
+    Session session(Role::dialer, start);
+    auto const id = session.open().value();
+    session.write(id, as_bytes("x"));
+    session.reset(id);
+    for (auto const& header : sent_by(session)) CHECK(header.stream == 0);
+}
