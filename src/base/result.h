@@ -56,9 +56,12 @@ T take(Result<T>&& result) {
 
 // Evaluates to the value of a Result, or returns its error from the enclosing function.
 //   auto header = KITH_TRY(parse_header(bytes));
-#define KITH_TRY(expression)                                                             \
-    __extension__({                                                                      \
-        auto kith_try_result = (expression);                                             \
-        if (!kith_try_result) return std::unexpected(std::move(kith_try_result).error()); \
-        ::kith::base::detail::take(std::move(kith_try_result));                          \
+#define KITH_TRY(expression) KITH_TRY_AS(KITH_TRY_JOIN(kith_try_, __COUNTER__), expression)
+#define KITH_TRY_AS(name, expression)                                     \
+    __extension__({                                                       \
+        auto name = (expression);                                         \
+        if (!name) return std::unexpected(std::move(name).error());       \
+        ::kith::base::detail::take(std::move(name));                      \
     })
+#define KITH_TRY_JOIN(a, b) KITH_TRY_JOIN_NOW(a, b)
+#define KITH_TRY_JOIN_NOW(a, b) a##b
