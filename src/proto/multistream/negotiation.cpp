@@ -35,7 +35,7 @@ bool drain(base::Bytes& from, base::Bytes& out) {
     return true;
 }
 
-bool valid_id(std::string const& id) {
+bool valid_id(std::string_view id) {
     return !id.empty() && id.size() <= protocol_chars_max && id.find('\n') == std::string::npos &&
            id != refusal;
 }
@@ -86,25 +86,24 @@ Listener::Listener() {
     append_message(out_, header_text);
 }
 
-Result<Progress> Listener::feed(ByteView& in, std::span<std::string const> accepted) {
+Result<Progress> Listener::feed(ByteView& in, Accepts const& accepts) {
     while (state_ != State::finished) {
         auto const message = KITH_TRY(reader_.next(in));
         if (!message) return Progress::more;
         auto const text = KITH_TRY(parse_message(*message));
-        auto const progress = KITH_TRY(on_message(text, accepted));
+        auto const progress = KITH_TRY(on_message(text, accepts));
         if (progress == Progress::finished) return progress;
     }
     return Progress::finished;
 }
 
-Result<Progress> Listener::on_message(std::string_view text,
-                                      std::span<std::string const> accepted) {
+Result<Progress> Listener::on_message(std::string_view text, Accepts const& accepts) {
     if (state_ == State::header) {
         if (text != header_text) return fail(Code::invalid, "peer does not speak multistream 1.0");
         state_ = State::proposal;
         return Progress::more;
     }
-    if (std::ranges::find(accepted, text) != accepted.end()) {
+    if (valid_id(text) && accepts(text)) {
         protocol_ = text;
         append_message(out_, text);
         state_ = State::finished;

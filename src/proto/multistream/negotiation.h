@@ -15,7 +15,7 @@
 // behind its own and leaves them to the caller. Errors are final.
 #pragma once
 
-#include <span>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,21 +62,23 @@ private:
     base::Bytes out_;
 };
 
-// Accepts one of a set that the caller gives with the bytes, because the set may change while a
-// peer thinks.
+// Which proposals a listener takes.
+using Accepts = std::function<bool(std::string_view)>;
+
+// Accepts a protocol by asking the caller, whose answer may change while a peer thinks.
 class Listener {
 public:
     Listener();
 
     // As Dialer::feed; Code::invalid also after proposals_max refused proposals.
-    base::Result<Progress> feed(base::ByteView& in, std::span<std::string const> accepted);
+    base::Result<Progress> feed(base::ByteView& in, Accepts const& accepts);
     bool poll_transmit(base::Bytes& out);
     [[nodiscard]] std::string const& protocol() const { return protocol_; }
 
 private:
     enum class State { header, proposal, finished };  // what is awaited
 
-    base::Result<Progress> on_message(std::string_view text, std::span<std::string const> accepted);
+    base::Result<Progress> on_message(std::string_view text, Accepts const& accepts);
 
     std::string protocol_;
     std::size_t refused_count_ = 0;

@@ -1,0 +1,242 @@
+#include "proto/noise/handshake.h"
+
+#include <doctest/doctest.h>
+
+#include <boost/json/src.hpp>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "base/encoding.h"
+#include "crypto/x25519.h"
+
+using namespace kith::proto::noise;
+using kith::base::as_bytes;
+using kith::base::Bytes;
+using kith::base::ByteView;
+using kith::base::Code;
+using kith::crypto::Secret;
+
+namespace {
+
+constexpr char const* vectors_file = "tests/vectors/noise_cacophony.json";
+
+PrivateKey key_of(ByteView bytes) {
+    return PrivateKey::from(bytes).value();
+}
+PrivateKey key_of(std::uint8_t fill) {
+    return key_of(Bytes(32, fill));
+}
+PublicKey public_of(PrivateKey const& key) {
+    return kith::crypto::x25519_public_key(key);
+}
+
+// One transcript of the file: both sides, every message compared.
+class Transcript {
+public:
+    explicit Transcript(boost::json::object const& vector) : vector_(vector) {
+        std::string const name(vector.at("protocol_name").as_string());
+        auto const pattern_end = name.find("_25519");
+        pattern_ = find_pattern(name.substr(6, pattern_end - 6)).value();
+        cipher_ = name.find("AESGCM") == std::string::npos ? Cipher::chacha_poly : Cipher::aes_gcm;
+    }
+
+    HandshakeState side(Role role) {
+        std::string const prefix = role == Role::initiator ? "init_" : "resp_";
+        auto const static_key = optional_key(prefix + "static");
+        auto const ephemeral_key = optional_key(prefix + "ephemeral");
+        HandshakeKeys keys;
+        if (static_key) keys.static_key = &*static_key;
+        if (ephemeral_key) keys.ephemeral_key = &*ephemeral_key;
+        if (vector_.contains(prefix + "remote_static")) {
+            auto const bytes = hex(vector_.at(prefix + "remote_static"));
+            std::ranges::copy(bytes, keys.remote_static.emplace().begin());
+        } else if (role == Role::responder && pattern_.initiator_static_known) {
+            keys.remote_static = public_of(*optional_key("init_static"));
+        }
+        std::vector<Secret<32>> psks;
+        if (vector_.contains(prefix + "psks"))
+            for (auto const& psk : vector_.at(prefix + "psks").as_array())
+                psks.push_back(key_of(hex(psk)));
+        for (std::size_t i = 0; i < psks.size(); ++i) keys.psks[i] = &psks[i];
+        return {role, pattern_, cipher_, hex(vector_.at(prefix + "prologue")), keys};
+    }
+
+    void run() {
+        auto initiator = side(Role::initiator);
+        auto responder = side(Role::responder);
+        auto const& messages = vector_.at("messages").as_array();
+        std::size_t index = 0;
+        for (; !initiator.is_finished(); ++index) {
+            auto& writer = index % 2 == 0 ? initiator : responder;
+            auto& reader = index % 2 == 0 ? responder : initiator;
+            Bytes message, payload;
+            REQUIRE(writer.write_message(hex(messages[index].at("payload")), message).has_value());
+            CHECK(message == hex(messages[index].at("ciphertext")));
+            REQUIRE(reader.read_message(message, payload).has_value());
+            CHECK(payload == hex(messages[index].at("payload")));
+        }
+        CHECK(responder.is_finished());
+        auto first = initiator.split();
+        auto second = responder.split();
+        CHECK(ByteView(first.handshake_hash).size() == 32);
+        CHECK(kith::base::equal(first.handshake_hash, hex(vector_.at("handshake_hash"))));
+        CHECK(first.handshake_hash == second.handshake_hash);
+        for (; index < messages.size(); ++index) {
+            bool const by_initiator = pattern_.one_way || index % 2 == 0;
+            Bytes message, payload;
+            auto& from = by_initiator ? first : second;
+            auto& to = by_initiator ? second : first;
+            REQUIRE(from.send.seal({}, hex(messages[index].at("payload")), message).has_value());
+            CHECK(message == hex(messages[index].at("ciphertext")));
+            REQUIRE(to.receive.open({}, message, payload).has_value());
+            CHECK(payload == hex(messages[index].at("payload")));
+        }
+    }
+
+private:
+    static Bytes hex(boost::json::value const& value) {
+        return kith::base::from_hex(std::string(value.as_string())).value();
+    }
+    std::optional<PrivateKey> optional_key(std::string const& name) {
+        if (!vector_.contains(name)) return std::nullopt;
+        return key_of(hex(vector_.at(name)));
+    }
+
+    boost::json::object const& vector_;
+    Pattern pattern_;
+    Cipher cipher_ = Cipher::chacha_poly;
+};
+
+struct XxPair {
+    PrivateKey initiator_static = key_of(1), initiator_ephemeral = key_of(2);
+    PrivateKey responder_static = key_of(3), responder_ephemeral = key_of(4);
+    Pattern pattern = find_pattern("XX").value();
+    HandshakeState initiator{Role::initiator,
+                             pattern,
+                             Cipher::chacha_poly,
+                             {},
+                             {.static_key = &initiator_static,
+                              .ephemeral_key = &initiator_ephemeral,
+                              .remote_static = {},
+                              .psks = {}}};
+    HandshakeState responder{Role::responder,
+                             pattern,
+                             Cipher::chacha_poly,
+                             {},
+                             {.static_key = &responder_static,
+                              .ephemeral_key = &responder_ephemeral,
+                              .remote_static = {},
+                              .psks = {}}};
+};
+
+}  // namespace
+
+TEST_CASE(
+    "every cacophony transcript is reproduced byte for byte, handshake hash and transport "
+    "included") {
+    std::ifstream file(vectors_file);
+    REQUIRE(file.good());
+    std::stringstream text;
+    text << file.rdbuf();
+    auto const root = boost::json::parse(text.str());
+    auto const& vectors = root.as_object().at("vectors").as_array();
+    CHECK(vectors.size() == 14);
+    for (auto const& vector : vectors) {
+        INFO(std::string(vector.as_object().at("protocol_name").as_string()));
+        Transcript(vector.as_object()).run();
+    }
+}
+
+TEST_CASE("pattern modifiers stand where the specification puts them, unknown ones are refused") {
+    CHECK(find_pattern("IKpsk0")->messages[0].tokens().front() == Token::psk);
+    CHECK(find_pattern("IKpsk1")->messages[0].tokens().back() == Token::psk);
+    CHECK(find_pattern("IKpsk2")->messages[1].tokens().back() == Token::psk);
+    CHECK(find_pattern("XXpsk0+psk3")->messages[2].tokens().back() == Token::psk);
+    for (char const* name :
+         {"", "ZZ", "IKpsk3", "XXpsk4", "XXpsk", "XXhfs", "XXpsk0+", "XXpsk0+psk1+psk2", "xx"})
+        CHECK(find_pattern(name).error().code == Code::unsupported);
+}
+
+TEST_CASE("a flipped bit anywhere in an encrypted handshake message kills the handshake for good") {
+    XxPair reference;
+    Bytes first, second, ignored;
+    REQUIRE(reference.initiator.write_message({}, first).has_value());
+    REQUIRE(reference.responder.read_message(first, ignored).has_value());
+    REQUIRE(reference.responder.write_message(as_bytes("hello"), second).has_value());
+    for (std::size_t i = 0; i < second.size(); ++i) {
+        XxPair pair;
+        Bytes message, payload;
+        REQUIRE(pair.initiator.write_message({}, message).has_value());
+        auto tampered = second;
+        tampered[i] ^= 1;
+        CHECK_FALSE(pair.initiator.read_message(tampered, payload).has_value());
+        CHECK(pair.initiator.read_message(second, payload).error().code == Code::conflict);
+        CHECK_FALSE(pair.initiator.is_finished());
+    }
+}
+
+TEST_CASE("truncated, oversized and out-of-turn handshake messages are refused") {
+    for (std::size_t size = 0; size < 32; ++size) {
+        XxPair pair;
+        Bytes payload;
+        CHECK_FALSE(pair.responder.read_message(Bytes(size, 9), payload).has_value());
+    }
+    XxPair long_pair;
+    Bytes payload;
+    CHECK(long_pair.responder.read_message(Bytes(message_bytes_max + 1, 9), payload).error().code ==
+          Code::invalid);
+    XxPair early;
+    CHECK(early.initiator.read_message(Bytes(100, 9), payload).error().code == Code::invalid);
+    XxPair greedy;
+    Bytes out;
+    CHECK(greedy.initiator.write_message(Bytes(message_bytes_max, 0), out).error().code ==
+          Code::too_large);
+}
+
+TEST_CASE("an ephemeral key of small order is refused") {
+    XxPair pair;
+    Bytes payload, out;
+    REQUIRE(pair.responder.read_message(Bytes(32, 0), payload).has_value());  // only the key so far
+    CHECK(pair.responder.write_message({}, out).error().code == Code::unauthorized);
+}
+
+TEST_CASE("another prologue or another psk does not complete") {
+    auto const pattern = find_pattern("NNpsk0").value();
+    auto const ephemeral = key_of(1);
+    Secret<32> const psk_a = key_of(2), psk_b = key_of(3);
+    auto const make = [&](Role role, char const* prologue, Secret<32> const& psk) {
+        return HandshakeState(role, pattern, Cipher::aes_gcm, as_bytes(prologue),
+                              {.static_key = nullptr,
+                               .ephemeral_key = &ephemeral,
+                               .remote_static = {},
+                               .psks = {&psk}});
+    };
+    Bytes message, payload;
+    REQUIRE(make(Role::initiator, "one", psk_a).write_message({}, message).has_value());
+    CHECK(make(Role::responder, "one", psk_a).read_message(message, payload).has_value());
+    CHECK_FALSE(make(Role::responder, "two", psk_a).read_message(message, payload).has_value());
+    CHECK_FALSE(make(Role::responder, "one", psk_b).read_message(message, payload).has_value());
+}
+
+TEST_CASE("a cipher counter moves only behind a verified tag and stops at its reserved end") {
+    for (auto const cipher : {Cipher::chacha_poly, Cipher::aes_gcm}) {
+        auto const key = key_of(7);
+        CipherState sender(cipher, key), receiver(cipher, key);
+        Bytes sealed, plaintext;
+        REQUIRE(sender.seal({}, as_bytes("text"), sealed).has_value());
+        auto tampered = sealed;
+        tampered.back() ^= 1;
+        CHECK(receiver.open({}, tampered, plaintext).error().code == Code::unauthorized);
+        CHECK(receiver.open({}, Bytes(tag_bytes - 1, 0), plaintext).error().code ==
+              Code::unauthorized);
+        CHECK(receiver.counter() == 0);
+        CHECK(plaintext.empty());
+        CHECK(receiver.open({}, sealed, plaintext).has_value());
+        CHECK(receiver.open({}, sealed, plaintext).error().code == Code::unauthorized);  // replay
+        CHECK(receiver.counter() == 1);
+        sender.set_counter(std::numeric_limits<std::uint64_t>::max() - 1);
+        CHECK(sender.seal({}, as_bytes("last"), sealed).has_value());
+        CHECK(sender.seal({}, as_bytes("none"), sealed).error().code == Code::too_large);
+    }
+}
