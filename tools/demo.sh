@@ -108,11 +108,11 @@ prepare_node() {
     free_port && http_port=$chosen_port
     mkdir -m 0700 "$folder/$name"
     (umask 077 && cat >"$folder/$name/config.toml") <<TOML
-[p2p]
+[node]
 listen = ["127.0.0.1:$p2p_port"]
 
-[http]
-listen = "127.0.0.1:$http_port"
+[api]
+port = $http_port
 
 [inference]
 encrypted_pipeline = true
@@ -152,7 +152,7 @@ model_is_answerable() {
 spread_model() {
     local shards middle
     show "kith models add $model" node operator models add "$model"
-    shards=$(node operator models list --json | sed 's/shardsCount/shards_count/' | json_field shards_count)
+    shards=$(node operator models list --json | json_field shards_count)
     [[ $shards =~ ^[0-9]+$ ]] || die "models list --json gave no number of shards"
     ((shards >= 4)) || die "the model has $shards shards; the demo needs two ends and two middles"
     middle=$(((shards - 2) / 2))
