@@ -1,0 +1,153 @@
+#include <doctest/doctest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <deque>
+#include <map>
+
+#include "io/net/os.h"
+#include "io/net/tcp_driver.h"
+
+using namespace kith::io;
+using kith::base::Bytes;
+using kith::base::ByteView;
+using kith::base::Code;
+using kith::base::Error;
+using kith::base::Instant;
+using kith::ports::Close;
+using kith::ports::ConnectionId;
+using kith::ports::Dial;
+using kith::ports::NetworkOutput;
+using kith::ports::SocketAddress;
+using kith::ports::Transmit;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A core that records what the driver reports and sends what the test queues; with `echo` it sends
+// bytes back.
+struct ProbeCore final : kith::ports::NetworkCore {
+    void on_accepted(ConnectionId id, SocketAddress, Instant) override { accepted.push_back(id); }
+    void on_connected(ConnectionId id, Instant) override { connected.push_back(id); }
+    void on_bytes(ConnectionId id, ByteView bytes, Instant) override {
+        kith::base::append(received[id], bytes);
+        if (echo) send(id, bytes);
+    }
+    void on_closed(ConnectionId id, Error reason, Instant) override { closed[id] = reason; }
+    void on_deadline(Instant now) override {
+        rung = now;
+        due.reset();
+    }
+    bool poll_transmit(ConnectionId id, Bytes& out, Instant) override {
+        if (to_send[id].empty()) return false;
+        kith::base::append(out, std::exchange(to_send[id], {}));
+        return true;
+    }
+    std::optional<NetworkOutput> poll_output() override {
+        if (outputs.empty()) return std::nullopt;
+        auto output = outputs.front();
+        outputs.pop_front();
+        return output;
+    }
+    std::optional<Instant> deadline() const override { return due; }
+
+    void send(ConnectionId id, ByteView bytes) {
+        kith::base::append(to_send[id], bytes);
+        outputs.push_back(Transmit{id});
+    }
+
+    bool echo = false;
+    std::vector<ConnectionId> accepted, connected;
+    std::map<ConnectionId, Bytes> received, to_send;
+    std::map<ConnectionId, Error> closed;
+    std::deque<NetworkOutput> outputs;
+    std::optional<Instant> due, rung;
+};
+
+struct Bench {
+    Bench() { server.echo = true; }
+
+    // Runs the loop until `done` or the budget of the test is used up.
+    template <class Done>
+    bool until(Done const& done) {
+        auto const give_up = std::chrono::steady_clock::now() + 20s;
+        while (!done() && std::chrono::steady_clock::now() < give_up) {
+            context.restart();
+            context.run_one_for(100ms);
+        }
+        return done();
+    }
+
+    boost::asio::io_context context;
+    OsClock clock;
+    ProbeCore server, client;
+    TcpDriver server_driver{context, server, clock, {}};
+    TcpDriver client_driver{context, client, clock, {}};
+};
+
+}  // namespace
+
+TEST_CASE("bytes travel both ways over loopback, and an end of file is reported once") {
+    Bench bench;
+    auto const bound = bench.server_driver.listen({.ip = "127.0.0.1", .port = 0}).value();
+    CHECK(bound.port != 0);
+    ConnectionId const id{2};
+    bench.client.outputs.push_back(Dial{.id = id, .to = bound});
+    bench.client_driver.pump();
+    REQUIRE(bench.until([&] { return !bench.client.connected.empty(); }));
+    Bytes const bulk(3'000'000, 9);
+    bench.client.send(id, bulk);
+    bench.client_driver.pump();
+    REQUIRE(bench.until([&] { return bench.client.received[id].size() == bulk.size(); }));
+    CHECK(bench.client.received[id] == bulk);
+    CHECK(bench.server.accepted.front().value % 2 == 1);
+    bench.client.send(id, Bytes(10, 1));
+    bench.client.outputs.push_back(Close{id});
+    bench.client_driver.pump();
+    REQUIRE(bench.until([&] { return !bench.server.closed.empty(); }));
+    CHECK(bench.server.received.begin()->second.size() == bulk.size() + 10);
+    CHECK(bench.client.closed.empty());
+}
+
+TEST_CASE("a dial that fails is reported as closed") {
+    Bench bench;
+    // A port that was free a moment ago and that nobody listens on now.
+    SocketAddress nobody;
+    {
+        TcpDriver gone(bench.context, bench.server, bench.clock, {});
+        nobody = gone.listen({.ip = "127.0.0.1", .port = 0}).value();
+    }
+    bench.client.outputs.push_back(Dial{.id = {2}, .to = nobody});
+    bench.client.outputs.push_back(Dial{.id = {4}, .to = {.ip = "not an address", .port = 1}});
+    bench.client_driver.pump();
+    REQUIRE(bench.until([&] { return bench.client.closed.size() == 2; }));
+    CHECK(bench.client.closed[{2}].code == Code::unavailable);
+    CHECK(bench.client.closed[{4}].code == Code::invalid);
+}
+
+TEST_CASE("the deadline of the core is kept") {
+    Bench bench;
+    auto const due = bench.clock.now() + 20ms;
+    bench.client.due = due;
+    bench.client_driver.pump();
+    REQUIRE(bench.until([&] { return bench.client.rung.has_value(); }));
+    CHECK(*bench.client.rung >= due);
+}
+
+TEST_CASE("a used port and a name are refused with their reason") {
+    Bench bench;
+    auto const bound = bench.server_driver.listen({.ip = "127.0.0.1", .port = 0}).value();
+    CHECK(bench.client_driver.listen(bound).error().code == Code::io);
+    CHECK(bench.client_driver.listen({.ip = "localhost", .port = 0}).error().code == Code::invalid);
+}
+
+TEST_CASE("the system's generator fills what it is given and its clock moves forward") {
+    OsRng rng;
+    Bytes first(64), second(64);
+    REQUIRE(rng.fill(first).has_value());
+    REQUIRE(rng.fill(second).has_value());
+    CHECK(first != second);
+    OsClock const clock;
+    auto const before = clock.now();
+    CHECK(clock.now() >= before);
+    CHECK(kith::base::seconds(clock.unix_now()) > 1'700'000'000);
+}
