@@ -151,7 +151,7 @@ model_is_answerable() {
 # Cuts the model and gives the members the middle, half each; the operator keeps everything.
 spread_model() {
     local shards middle
-    show "kith models add $model" node operator models add "$model"
+    show "kith models add $model --name $model_name" node operator models add "$model" --name "$model_name"
     shards=$(node operator models list --json | json_field shards_count)
     [[ $shards =~ ^[0-9]+$ ]] || die "models list --json gave no number of shards"
     ((shards >= 4)) || die "the model has $shards shards; the demo needs two ends and two middles"
