@@ -104,6 +104,13 @@ class ClaimsTest(unittest.TestCase):
         self.write("tests/claims.toml", planned + "issue = 3\n")
         self.assertEqual(self.check(), [])
 
+    def test_a_guard_without_a_test_is_planned_with_an_issue(self):
+        self.write("src/b.cpp", 'KITH_GUARD("P11.replay", x)')
+        self.write("tests/claims.toml", LIST + 'planned_guards = ["P11.replay"]\n')
+        self.one("names the issue")
+        self.write("tests/claims.toml", LIST + 'planned_guards = ["P11.replay"]\nissue = 3\n')
+        self.assertEqual(self.check(), [])
+
     def test_an_unknown_id_fails(self):
         self.write("tests/claims.toml", LIST.replace('"P11"', '"P99"'))
         self.one("P99: is not in tools/claim_ids.txt")
