@@ -1,0 +1,88 @@
+// The parser: global options, all commands, and what happens when somebody mistypes.
+#include <algorithm>
+#include <exception>
+
+#include "app/command_support.h"
+#include "app/version.h"
+
+namespace kith::app {
+namespace {
+
+constexpr char const* purpose =
+    "kith: a group of people who trust each other pool their machines and run language models "
+    "together, without showing prompts and answers to the others.";
+
+constexpr char const* first_steps =
+    "First steps:\n"
+    "  kith create friends              start a group (or join one: kith join)\n"
+    "  kith serve                       run this node\n"
+    "  kith invite create               an invite for one person, valid for a day\n"
+    "  kith models add FILE.gguf        share a model\n"
+    "  kith run \"Who can see this?\"     ask; then: kith route\n"
+    "Exit codes: 0 ok, 1 failure, 2 usage, 69 kith serve does not run, 75 try again,\n"
+    "77 not permitted, 78 bad configuration.";
+
+struct Globals {
+    std::optional<std::string> config_directory;
+    bool json = false;
+    bool quiet = false;
+};
+
+void add_globals(CLI::App& app, Globals& globals) {
+    app.add_option("--config-dir", globals.config_directory,
+                   "Keep everything in this directory (also KITH_CONFIG_DIR)")
+        ->type_name("DIRECTORY");
+    app.add_flag("--json", globals.json, "One JSON document on standard output");
+    app.add_flag("--quiet", globals.quiet, "No hints, no progress");
+    app.set_version_flag("--version", std::string("kith ") + version, "Print the version");
+    app.require_subcommand(1);
+    app.footer(first_steps);
+}
+
+Output output_of(Globals const& globals) {
+    return {globals.json ? Format::json : Format::human,
+            globals.quiet ? Chatter::quiet : Chatter::normal};
+}
+
+// CLI11 reports --help and --version as "errors" with exit code 0.
+ExitCode explain(CLI::App const& app, CLI::ParseError const& error, Globals const& globals) {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+        (void)app.exit(error);
+        return ExitCode::ok;
+    }
+    std::string sentence = error.what();
+    std::ranges::replace(sentence, '\n', ' ');
+    return output_of(globals).fail({base::Code::invalid, sentence + "; see: kith --help"},
+                                   ExitCode::usage);
+}
+
+}  // namespace
+
+ExitCode run_command_line(std::vector<std::string> const& arguments,
+                          Environment const& environment) {
+    CLI::App app(purpose, "kith");
+    Globals globals;
+    Commands commands;
+    add_globals(app, globals);
+    add_init_commands(app, commands);
+    add_swarm_commands(app, commands);
+    add_serve_command(app, commands);
+    add_invite_commands(app, commands);
+    add_models_commands(app, commands);
+    add_run_command(app, commands);
+    add_route_command(app, commands);
+    try {
+        std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+        app.parse(reversed);
+    } catch (CLI::ParseError const& error) {
+        return explain(app, error, globals);
+    }
+    Context context{.sources = {globals.config_directory, environment, {}},
+                    .output = output_of(globals)};
+    for (auto const& [parser, command] : commands)
+        if (parser->parsed()) return command->run(context);
+    return context.output.fail({base::Code::invalid, "no command; see: kith --help"},
+                               ExitCode::usage);
+}
+
+}  // namespace kith::app

@@ -1,0 +1,182 @@
+#include "app/config_keys.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <numeric>
+
+namespace kith::app {
+namespace {
+
+using base::Code;
+using base::fail;
+using Values = std::vector<std::string>;
+
+base::Result<std::uint32_t> number(std::string const& text, std::uint32_t max) {
+    std::uint32_t value = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size() || value > max)
+        return fail(Code::invalid, "must be a whole number from 0 to " + std::to_string(max));
+    return value;
+}
+
+base::Result<bool> boolean(std::string const& text) {
+    if (text == "true" || text == "1") return true;
+    if (text == "false" || text == "0") return false;
+    return fail(Code::invalid, "must be true or false");
+}
+
+base::Result<std::vector<Endpoint>> endpoints(Values const& values) {
+    if (values.size() > endpoints_max)
+        return fail(Code::too_large, "has more than " + std::to_string(endpoints_max) + " entries");
+    std::vector<Endpoint> parsed;
+    for (auto const& value : values) parsed.push_back(KITH_TRY(parse_endpoint(value)));
+    return parsed;
+}
+
+base::Status apply_listen(Settings& settings, Values const& values) {
+    settings.listen = KITH_TRY(endpoints(values));
+    return {};
+}
+
+base::Status apply_announce(Settings& settings, Values const& values) {
+    settings.announce = KITH_TRY(endpoints(values));
+    return {};
+}
+
+base::Status apply_api_host(Settings& settings, Values const& values) {
+    auto const& host = values.front();
+    bool const plain = std::ranges::none_of(
+        host, [](char c) { return c <= ' ' || c == '[' || c == ']' || c == '/' || c == '\x7f'; });
+    if (host.empty() || host.size() > 253 || !plain)  // RFC 1035 2.3.4: 253 visible characters
+        return fail(Code::invalid, "must be an address or a name, without port and brackets");
+    settings.http.host = host;
+    return {};
+}
+
+base::Status apply_api_port(Settings& settings, Values const& values) {
+    settings.http.port = static_cast<std::uint16_t>(KITH_TRY(number(values.front(), 65535)));
+    return {};
+}
+
+base::Status apply_api_key(Settings& settings, Values const& values) {
+    auto const& key = values.front();
+    bool const printable = std::ranges::all_of(key, [](char c) { return c > ' ' && c < '\x7f'; });
+    if (!printable || key.size() < 16 || key.size() > 256)
+        return fail(Code::invalid,
+                    "must have 16 to 256 printable characters without spaces; a good one: "
+                    "openssl rand -hex 32");
+    settings.api_key = key;
+    return {};
+}
+
+base::Status apply_encrypted_pipeline(Settings& settings, Values const& values) {
+    settings.encrypted_pipeline = KITH_TRY(boolean(values.front()));
+    return {};
+}
+
+base::Status apply_local_embedding(Settings& settings, Values const& values) {
+    settings.local_embedding_privacy = KITH_TRY(boolean(values.front()));
+    return {};
+}
+
+base::Status apply_threads(Settings& settings, Values const& values) {
+    settings.threads = KITH_TRY(number(values.front(), threads_max));
+    return {};
+}
+
+base::Status apply_models_directory(Settings& settings, Values const& values) {
+    std::filesystem::path const directory = values.front();
+    if (!directory.is_absolute()) return fail(Code::invalid, "must be an absolute path");
+    settings.models_directory = directory.lexically_normal();
+    return {};
+}
+
+base::Status apply_log_level(Settings& settings, Values const& values) {
+    constexpr std::array<std::pair<std::string_view, LogLevel>, 4> levels{
+        {{"error", LogLevel::error},
+         {"warning", LogLevel::warning},
+         {"info", LogLevel::info},
+         {"debug", LogLevel::debug}}};
+    for (auto const& [name, level] : levels)
+        if (values.front() == name) {
+            settings.log_level = level;
+            return {};
+        }
+    return fail(Code::invalid, "must be error, warning, info or debug");
+}
+
+// There is deliberately no key that turns encryption or the admission of members off (claim M9).
+constexpr std::array<Key, 10> keys{{
+    {"node.listen", KeyKind::list, R"(["0.0.0.0:8810"])",
+     "Where other members reach this node: HOST:PORT, [IPv6]:PORT; port 0 takes any free one.",
+     apply_listen},
+    {"node.announce", KeyKind::list, "[]",
+     "Told to members instead of the addresses above, for a node behind a port forwarding.",
+     apply_announce},
+    {"api.host", KeyKind::text, R"("127.0.0.1")",
+     "The OpenAI endpoint. A host that others can reach is refused unless api.key is set.",
+     apply_api_host},
+    {"api.port", KeyKind::integer, "8800", "0 takes any free one.", apply_api_port},
+    {"api.key", KeyKind::text, "",
+     "The bearer key of the endpoint. Without it one is generated into api.key beside this file.",
+     apply_api_key},
+    {"inference.encrypted_pipeline", KeyKind::boolean, "false",
+     "Only this machine sees text: it computes the first and the last part of every model itself.\n"
+     "A model whose two end shards are not here is then refused.",
+     apply_encrypted_pipeline},
+    {"inference.local_embedding_privacy", KeyKind::boolean, "false",
+     "This machine turns the prompt into vectors itself; token ids are not sent. The machine with\n"
+     "the last part still sees the answer.",
+     apply_local_embedding},
+    {"inference.threads", KeyKind::integer, "0", "0: one per core.", apply_threads},
+    {"models.directory", KeyKind::text, "", "Where shards are kept. An absolute path.",
+     apply_models_directory},
+    {"log.level", KeyKind::text, R"("info")",
+     "error, warning, info or debug. No level logs prompts, answers, keys or tokens.",
+     apply_log_level},
+}};
+
+std::size_t distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), 0);
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            auto const replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+}  // namespace
+
+std::span<Key const> config_keys() {
+    return keys;
+}
+
+Key const* find_key(std::string_view path) {
+    auto const found = std::ranges::find(keys, path, &Key::path);
+    return found == keys.end() ? nullptr : &*found;
+}
+
+std::string_view nearest_key(std::string_view path) {
+    // Somebody who forgot the table means the key of that name: compare with and without it.
+    auto const score = [path](Key const& key) {
+        auto const name = key.path.substr(key.path.find('.') + 1);
+        return std::min(distance(path, key.path), distance(path, name));
+    };
+    return std::ranges::min_element(keys, {}, score)->path;
+}
+
+std::string environment_name(std::string_view path) {
+    std::string name = "KITH_";
+    for (char const c : path)
+        name += c == '.' ? '_' : (c >= 'a' && c <= 'z') ? static_cast<char>(c - 'a' + 'A') : c;
+    return name;
+}
+
+}  // namespace kith::app

@@ -1,0 +1,28 @@
+// kith: one binary. Cleans the process of secrets, then hands over to the command line.
+#include <sys/stat.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "app/commands.h"
+#include "app/process_inputs.h"
+#include "base/sabotage.h"
+
+int main(int count, char** argv) {
+#ifdef KITH_SABOTAGE
+    if (char const* const names = std::getenv("KITH_SABOTAGE")) kith::base::sabotage_arm(names);
+#endif
+    auto const arguments = kith::app::take_arguments(count, argv);
+    auto const environment = kith::app::take_environment(environ);
+    ::umask(077);                   // whatever kith creates belongs to its user alone
+    std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of one write, not the end
+    try {
+        return static_cast<int>(kith::app::run_command_line(arguments, environment));
+    } catch (std::exception const& error) {
+        // Only out of memory and bugs of libraries come this far.
+        std::fprintf(stderr, "kith: internal error: %s\n", error.what());
+        return static_cast<int>(kith::app::ExitCode::failure);
+    }
+}

@@ -1,0 +1,75 @@
+#include "app/signals.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <system_error>
+#include <utility>
+
+namespace kith::app {
+namespace {
+
+sigset_t watched() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<SignalWatcher>> SignalWatcher::start(std::function<void()> first) {
+    auto const set = watched();
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    int const signals = ::signalfd(-1, &set, SFD_CLOEXEC);
+    int const wake = ::eventfd(0, EFD_CLOEXEC);
+    std::unique_ptr<SignalWatcher> watcher(new SignalWatcher(signals, wake, std::move(first)));
+    if (signals < 0 || wake < 0)
+        return base::fail(base::Code::io, "the system does not let kith watch for signals");
+    try {
+        watcher->thread_ = std::thread([self = watcher.get()] { self->loop(); });
+    } catch (std::system_error const&) {
+        return base::fail(base::Code::io, "cannot start the thread that watches for signals");
+    }
+    return watcher;
+}
+
+SignalWatcher::SignalWatcher(int signals, int wake, std::function<void()> first)
+    : signals_(signals), wake_(wake), first_(std::move(first)) {}
+
+SignalWatcher::~SignalWatcher() {
+    if (thread_.joinable()) {
+        std::uint64_t const one = 1;
+        [[maybe_unused]] auto const written = ::write(wake_, &one, sizeof(one));
+        thread_.join();
+    }
+    if (signals_ >= 0) ::close(signals_);
+    if (wake_ >= 0) ::close(wake_);
+    auto const set = watched();
+    ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+void SignalWatcher::loop() {
+    std::array<pollfd, 2> polled{{{signals_, POLLIN, 0}, {wake_, POLLIN, 0}}};
+    for (;;) {
+        if (::poll(polled.data(), polled.size(), -1) < 0) {
+            if (errno == EINTR) continue;
+            return;
+        }
+        if ((polled[1].revents & POLLIN) != 0) return;
+        signalfd_siginfo info{};
+        if (::read(signals_, &info, sizeof(info)) != sizeof(info)) continue;
+        auto const first = std::exchange(first_, nullptr);
+        if (!first) ::_exit(128 + static_cast<int>(info.ssi_signo));
+        first();
+    }
+}
+
+}  // namespace kith::app
