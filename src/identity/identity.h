@@ -1,0 +1,81 @@
+// identity/identity.h: what this machine is: root key, operational key, static key, and the current
+// signed binding.
+//
+// Owns every long-term secret; they leave it only into identity.key (to_file_bytes) and, as a
+// reference, into a handshake (static_private_key). Randomness comes as bytes. Not thread-safe to
+// mutate; const use is.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "crypto/ed25519.h"
+#include "crypto/mldsa65.h"
+#include "crypto/secret.h"
+#include "crypto/x25519.h"
+#include "identity/binding.h"
+#include "identity/ids.h"
+
+namespace kith::identity {
+
+inline constexpr std::size_t identity_random_bytes = 128;  // three seeds and one signature
+
+struct IdentitySeeds {
+    crypto::Secret<32> root;         // ML-DSA-65
+    crypto::Secret<32> operational;  // Ed25519
+    crypto::Secret<32> static_key;   // X25519 private key
+};
+
+class Identity {
+public:
+    // A new identity from fresh random bytes, with a binding of counter 1 valid from now.
+    static base::Result<Identity> create(crypto::Secret<identity_random_bytes> const& random,
+                                         base::UnixTime now);
+    // From stored parts. Code::corrupt: the binding is not of these keys.
+    static base::Result<Identity> restore(IdentitySeeds seeds, IdentityBinding binding);
+
+    [[nodiscard]] IdentityBinding const& binding() const { return binding_; }
+    [[nodiscard]] NodeId node_id() const { return NodeId{operational_.public_key()}; }
+    [[nodiscard]] PeerId peer_id() const { return PeerId(operational_.public_key()); }
+    [[nodiscard]] RootId const& root_id() const { return root_id_; }
+    [[nodiscard]] Address const& address() const { return address_; }
+    [[nodiscard]] RootPublicKey const& root_public_key() const { return root_.public_key(); }
+    [[nodiscard]] crypto::Ed25519PublicKey const& operational_public_key() const {
+        return operational_.public_key();
+    }
+    [[nodiscard]] crypto::X25519PublicKey const& static_public_key() const {
+        return binding_.body.static_key;
+    }
+    // For the Tier 1 handshake; lives as long as the identity.
+    [[nodiscard]] crypto::X25519PrivateKey const& static_private_key() const {
+        return seeds_.static_key;
+    }
+
+    // Raw Ed25519 over `message`. The caller's message begins with a prefix of its own (a
+    // protocol's, or one of identity/contexts.h).
+    [[nodiscard]] crypto::Ed25519Signature sign_operational(base::ByteView message) const;
+    // ML-DSA-65 with a context string of identity/contexts.h; `random` is 32 fresh bytes.
+    [[nodiscard]] base::Result<crypto::MlDsa65Signature> sign_root(
+        std::string_view context, base::ByteView message, crypto::Secret<32> const& random) const;
+
+    // True when two thirds of the binding's time are over, or when it is not valid at `now` at all.
+    [[nodiscard]] bool needs_renewal(base::UnixTime now) const;
+    // The same keys under a new binding with the next counter; store the file before announcing it.
+    base::Status renew(base::UnixTime now, crypto::Secret<32> const& random);
+
+    // The content of identity.key (identity/keystore.h).
+    [[nodiscard]] crypto::SecretBytes to_file_bytes() const;
+    static base::Result<Identity> from_file_bytes(base::ByteView bytes);
+
+private:
+    Identity(IdentitySeeds seeds, IdentityBinding binding);
+
+    IdentitySeeds seeds_;
+    crypto::MlDsa65SigningKey root_;
+    crypto::Ed25519KeyPair operational_;
+    IdentityBinding binding_;
+    RootId root_id_;
+    Address address_;
+};
+
+}  // namespace kith::identity

@@ -1,0 +1,53 @@
+#include "identity/keystore.h"
+
+#include "identity/secret_file.h"
+
+namespace kith::identity {
+
+using base::Code;
+
+namespace {
+
+std::filesystem::path file_in(std::filesystem::path const& directory) {
+    return directory / identity_file_name;
+}
+
+}  // namespace
+
+base::Result<Identity> load_identity(std::filesystem::path const& directory) {
+    auto const bytes = KITH_TRY(read_secret_file(file_in(directory)));
+    auto identity = Identity::from_file_bytes(bytes.view());
+    if (!identity)
+        return base::fail(identity.error().code,
+                          file_in(directory).string() + ": " + identity.error().message);
+    return identity;
+}
+
+base::Result<Identity> load_or_create_identity(std::filesystem::path const& directory,
+                                               crypto::Secret<identity_random_bytes> const& random,
+                                               base::UnixTime now) {
+    KITH_TRY(ensure_private_directory(directory));
+    remove_leftovers(file_in(directory));
+    auto existing = load_identity(directory);
+    if (!existing && existing.error().code == Code::not_found) {
+        KITH_TRY(keep_out_of_git(directory));
+        auto created = KITH_TRY(Identity::create(random, now));
+        auto const written =
+            write_new_secret_file(file_in(directory), created.to_file_bytes().view());
+        if (written) return created;
+        if (written.error().code != Code::conflict) return std::unexpected(written.error());
+        existing = load_identity(directory);  // another process was first: its identity is ours
+    }
+    auto identity = KITH_TRY(std::move(existing));
+    if (identity.needs_renewal(now)) {
+        KITH_TRY(identity.renew(now, crypto::Secret<32>(random.view().last<32>())));
+        KITH_TRY(store_identity(directory, identity));
+    }
+    return identity;
+}
+
+base::Status store_identity(std::filesystem::path const& directory, Identity const& identity) {
+    return replace_secret_file(file_in(directory), identity.to_file_bytes().view());
+}
+
+}  // namespace kith::identity

@@ -1,0 +1,33 @@
+// identity/keystore.h: identity.key, the file that is this machine's identity.
+//
+// Format (big-endian): "KITHIDN1" | u16 version = 1 | u16 flags = 0 (a passphrase will be one) |
+// root seed 32 | Ed25519 seed 32 | X25519 private key 32 | u32+binding | SHA-256 of all before.
+// Never regenerated: whatever is wrong with an existing file is an error for a person to act on.
+#pragma once
+
+#include <filesystem>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "crypto/secret.h"
+#include "identity/identity.h"
+
+namespace kith::identity {
+
+inline constexpr char const* identity_file_name = "identity.key";
+
+// Loads directory/identity.key. Code::not_found: there is none. Code::forbidden: see secret_file.h.
+// Code::corrupt: short, truncated, altered or from an unknown version.
+base::Result<Identity> load_identity(std::filesystem::path const& directory);
+
+// Loads it, or creates it from `random`; of two starting at once one creates and the other loads. A
+// binding that is due is renewed and the file replaced. `directory` is made private if it does not
+// exist.
+base::Result<Identity> load_or_create_identity(std::filesystem::path const& directory,
+                                               crypto::Secret<identity_random_bytes> const& random,
+                                               base::UnixTime now);
+
+// Replaces the file by the state of `identity` (after renew()).
+base::Status store_identity(std::filesystem::path const& directory, Identity const& identity);
+
+}  // namespace kith::identity
