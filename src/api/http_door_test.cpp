@@ -82,7 +82,7 @@ TEST_CASE(
     for (auto const& route : routes()) {
         std::string const path =
             std::string(route.path) + (route.match == PathMatch::exact ? "" : "guide");
-        INFO(path);
+        INFO(std::string(path));
         unsigned const without = bench.status(Bench::head(std::string(route.method), path, {}));
         unsigned const wrong = bench.status(
             Bench::head(std::string(route.method), path, {{"authorization", "Bearer wrong"}}));
@@ -98,7 +98,7 @@ TEST_CASE("S44: below /v1 and /api a missing key is said before a missing path o
     Bench bench;
     for (char const* path : {"/v1/nothing", "/v1", "/api/admin/shutdown", "/v1/chat/completions"})
         for (char const* method : {"GET", "POST", "HEAD", "OPTIONS", "TRACE", "PUT"}) {
-            INFO(method << " " << path);
+            INFO((std::string(method) + " " + path));
             CHECK(bench.status(Bench::head(method, path, {})) == 401);
             CHECK(bench.status(Bench::head(method, path, {{"x-http-method-override", "GET"}})) ==
                   401);

@@ -32,7 +32,7 @@ bool may_bind(std::string host, std::optional<std::string> key) {
 TEST_CASE("P20: beyond this machine only with an API key given on purpose") {
     for (char const* host : {"0.0.0.0", "::", "::ffff:0.0.0.0", "192.168.1.20", "10.0.0.1",
                              "fe80::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:192.168.1.20"}) {
-        INFO(host);
+        INFO(std::string(host));
         CHECK_FALSE(may_bind(host, std::nullopt));
         CHECK_FALSE(may_bind(host, ""));
         CHECK_FALSE(may_bind(host, " \t\r\n"));
@@ -45,12 +45,12 @@ TEST_CASE("P20: what only looks like loopback is not") {
          {"", "127.1", "0x7f.0.0.1", "2130706433", "0177.0.0.1", "127.0.0.1.evil.example",
           "localhost.", "localhost.evil.example", "LOCALHOST", "my-machine", "127.0.0.1 ", "[::1]",
           "::1%lo", "128.0.0.1", "126.255.255.255"}) {
-        INFO(host);
+        INFO(std::string(host));
         CHECK_FALSE(may_bind(host, std::nullopt));
     }
     for (char const* host :
          {"127.0.0.1", "127.0.0.2", "127.255.255.255", "::1", "0:0:0:0:0:0:0:1", "localhost"}) {
-        INFO(host);
+        INFO(std::string(host));
         CHECK(may_bind(host, std::nullopt));
     }
 }
@@ -118,7 +118,7 @@ TEST_CASE("a key that could not stand in a header field is no key") {
 TEST_CASE("S51: Host must be one of ours with the right port") {
     HttpPeer const peer{"127.0.0.1", 8800, "127.0.0.1"};
     for (char const* host : {"localhost:8800", "127.0.0.1:8800", "[::1]:8800", "LOCALHOST:8800"}) {
-        INFO(host);
+        INFO(std::string(host));
         CHECK(host_allowed(host, peer, {}));
     }
     for (char const* host : {"",
@@ -143,7 +143,7 @@ TEST_CASE("S51: Host must be one of ours with the right port") {
                              "user@localhost:8800",
                              "localhost:8800,evil.example",
                              "192.168.1.20:8800"}) {
-        INFO(host);
+        INFO(std::string(host));
         CHECK_FALSE(host_allowed(host, peer, {}));
     }
     CHECK(host_allowed("localhost", {"127.0.0.1", 80, ""}, {}));
@@ -175,7 +175,7 @@ TEST_CASE("S51: a foreign Origin is refused, our own and none are not") {
           "http://127.0.0.1", "http://localhost:8801", "ws://localhost:8800", "file://", "http://",
           "http://localhost:8800/", "http://evil.example@localhost:8800",
           "chrome-extension://localhost:8800", "http://localhost:8800 http://evil.example"}) {
-        INFO(origin);
+        INFO(std::string(origin));
         CHECK_FALSE(origin_allowed(head_with({{"origin", origin}}), peer, {}));
     }
     CHECK_FALSE(origin_allowed(
@@ -204,7 +204,7 @@ TEST_CASE("S44: paths are compared byte for byte, so no spelling reaches another
           "/v1%2fmodels", "/./v1/models", "/v1/models/a/b", "/v1/chat/completions/", "/health/",
           "/healthz", "//", "/health%00", "/v1/../health", "/.", "/;/v1/models", "/v1;x/models",
           "/index.html"}) {
-        INFO(path);
+        INFO(std::string(path));
         CHECK(std::holds_alternative<UnknownPath>(find_route("GET", path)));
     }
 }
@@ -231,7 +231,7 @@ TEST_CASE("a model's name in the path is decoded once, after the path was matche
     CHECK(parameter("/v1/models/..") == "..");  // a name like any other: never a path
     for (char const* path : {"/v1/models/%", "/v1/models/%4", "/v1/models/%zz", "/v1/models/a%00b",
                              "/v1/models/a%0d%0ab"}) {
-        INFO(path);
+        INFO(std::string(path));
         CHECK(std::holds_alternative<BadParameter>(find_route("GET", path)));
     }
 }

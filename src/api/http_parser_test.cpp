@@ -78,7 +78,7 @@ TEST_CASE("request lines that could be read in two ways are refused") {
           "GET http://localhost/ HTTP/1.1", "GET * HTTP/1.1", "CONNECT a:1 HTTP/1.1",
           "GET /#x HTTP/1.1", "GET /\\..\\x HTTP/1.1", "GET /\x80 HTTP/1.1", "G(T / HTTP/1.1",
           "GET / http/1.1", "GET / HTTP/1.1 ", "GET\t/\tHTTP/1.1"}) {
-        INFO(line);
+        INFO(std::string(line));
         CHECK(refused(std::string(line) + "\r\nHost: a\r\n\r\n") == 400);
     }
     CHECK(refused("GET / HTTP/1.0\r\nHost: a\r\n\r\n") == 505);
@@ -122,7 +122,7 @@ TEST_CASE("there is exactly one Host and at most one length of the body") {
     CHECK(refused_field("Transfer-Encoding: Chunked") == 0);
     for (char const* value :
          {"-1", "+5", "5, 5", "0x10", "", "5 5", "9999999999999999999", "1e3"}) {
-        INFO(value);
+        INFO(std::string(value));
         CHECK(refused_field(std::string("Content-Length: ") + value) == 400);
     }
 }
@@ -179,7 +179,7 @@ TEST_CASE("malformed chunks, chunk extensions and trailers are refused") {
     for (char const* body : {"\r\n", "g\r\n", "-1\r\n", "+5\r\nhello\r\n", "0x5\r\n", " 5\r\n",
                              "5 \r\n", "5;a=b\r\n", "5\nhello", "5\r\nhelloX", "5\r\nhello\rX",
                              "100000000\r\n", "0\r\nX: y\r\n\r\n", "0\n"}) {
-        INFO(body);
+        INFO(std::string(body));
         auto const outcome = post("Transfer-Encoding: chunked", body, 100, 100);
         CHECK(outcome.state == State::refused);
         CHECK(outcome.status == 400);

@@ -141,11 +141,11 @@ TEST_CASE("every number is refused one step outside its range, and as another ty
     };
     for (auto const& row : rows) {
         for (auto const* value : row.good) {
-            INFO(row.name << " = " << value);
+            INFO((std::string(row.name) + " = " + value));
             CHECK(with("\"" + std::string(row.name) + "\":" + value).has_value());
         }
         for (auto const* value : row.bad) {
-            INFO(row.name << " = " << value);
+            INFO((std::string(row.name) + " = " + value));
             CHECK(refused_param(with("\"" + std::string(row.name) + "\":" + value)) == row.name);
         }
     }
@@ -164,7 +164,7 @@ TEST_CASE("what is not supported yet is refused by name instead of being ignored
           R"("tool_choice":{"type":"function","function":{"name":"f"}})",
           R"("function_call":{"name":"f"})", R"("audio":{})", R"("modalities":["text","audio"])",
           R"("web_search_options":{})", R"("logit_bias":{"5":1})"}) {
-        INFO(member);
+        INFO(std::string(member));
         auto const result = with(member);
         REQUIRE_FALSE(result.has_value());
         CHECK(result.error().code == "unsupported");
@@ -226,7 +226,7 @@ TEST_CASE("JSON that two readers could understand differently is refused") {
          {"", "{", "[]", "null", "{}x", R"({"a":1,"a":1})", R"({"model":"a","mod\u0065l":"b"})",
           R"({"a":{"b":1,"b":2}})", "{\"a\":\"\x80\"}", R"({"a":"\ud800"})", "{\"a\":01}",
           "{'a':1}", "{\"a\":1,}", "// c\n{}", "{\"a\":NaN}", "\xef\xbb\xbf{}"}) {
-        INFO(text);
+        INFO(std::string(text));
         auto const result = parse(text);
         REQUIRE_FALSE(result.has_value());
         CHECK(result.error().status == 400);
@@ -325,7 +325,7 @@ TEST_CASE("each error code has a status, and those worth a retry say when") {
           Row{base::Code::io, 500, false}, Row{base::Code::unsupported, 400, false},
           Row{base::Code::internal, 500, false}}) {
         auto const error = api_error({row.code, "sentence"});
-        INFO(base::code_name(row.code));
+        INFO(std::string(base::code_name(row.code)));
         CHECK(error.status == row.status);
         CHECK(error.retry_after_s.has_value() == row.retry);
         auto const response = error_response(error);

@@ -1,0 +1,506 @@
+// Attacks a real server over real sockets on a free loopback port. Nothing here asserts a duration:
+// where a deadline is tested it is set short and the test waits for what must happen.
+#include "io/http/http_server.h"
+
+#include <doctest/doctest.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include "api/fake_service.h"
+#include "api/http_door.h"
+#include "io/http/http_test_client.h"
+
+namespace kith::io {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr char const* key_text = "0123456789abcdef0123456789abcdef";
+constexpr auto patience = std::chrono::seconds(TestClient::patience_s);
+
+struct TestClock final : ports::Clock {
+    base::Instant now() const override { return {}; }
+    base::UnixTime unix_now() const override { return base::UnixTime{1'700'000'000}; }
+};
+struct TestRng final : ports::Rng {
+    base::Status fill(base::MutableByteView out) override {
+        for (auto& byte : out) byte = 7;
+        return {};
+    }
+};
+
+// A server with its loop on a thread of its own. The service is touched on that thread only.
+class Bench {
+public:
+    explicit Bench(HttpServerOptions options = {}) {
+        server_ = std::make_unique<HttpServer>(
+            context_, door_, options, [this](HttpLogLine const& line) { log.push_back(line); });
+        auto const bind = api::check_bind({.host = "127.0.0.1", .port = 0, .api_key_given = {}});
+        auto const bound = server_->start(*bind);
+        REQUIRE(bound.has_value());
+        port = bound->port;
+        service.on_cancel = [this](ask::QuestionId) {
+            if (!cancelled_) cancel_promise_.set_value();
+            cancelled_ = true;
+        };
+        loop_ = std::thread([this] { context_.run(); });
+    }
+    ~Bench() {
+        on_loop([this] { server_.reset(); });
+        work_.reset();
+        loop_.join();
+    }
+
+    // Runs `act` on the loop thread and waits for it.
+    void on_loop(std::function<void()> act) {
+        std::promise<void> done;
+        asio::post(context_, [&] {
+            act();
+            done.set_value();
+        });
+        done.get_future().wait();
+    }
+    bool question_is_cancelled() {
+        return cancel_future_.wait_for(patience) == std::future_status::ready;
+    }
+    void stop_server() {
+        on_loop([this] { server_->stop(); });
+    }
+    void post(std::function<void()> act) { asio::post(context_, std::move(act)); }
+    [[nodiscard]] std::string host() const { return "localhost:" + std::to_string(port); }
+    [[nodiscard]] std::string get(std::string const& target, std::string const& fields = {}) const {
+        return "GET " + target + " HTTP/1.1\r\nHost: " + host() + "\r\n" + fields + "\r\n";
+    }
+    [[nodiscard]] std::string post_head(std::string const& fields) const {
+        return "POST /v1/chat/completions HTTP/1.1\r\nHost: " + host() +
+               "\r\nContent-Type: application/json\r\nAuthorization: Bearer " + key_text + "\r\n" +
+               fields + "\r\n\r\n";
+    }
+    [[nodiscard]] std::string chat(std::string const& body, std::string const& fields = {}) const {
+        return post_head(fields + "Content-Length: " + std::to_string(body.size())) + body;
+    }
+    // The first response to `bytes` on a connection of its own; empty if the server just closed.
+    [[nodiscard]] std::string first_response(std::string const& bytes) const {
+        TestClient client(port);
+        REQUIRE(client.connected());
+        client.send(bytes);
+        return client.receive_response();
+    }
+    [[nodiscard]] bool healthy() const { return status_of(first_response(get("/health"))) == 200; }
+
+    api::FakeService service;
+    std::uint16_t port = 0;
+    std::vector<HttpLogLine> log;
+
+private:
+    TestClock clock_;
+    TestRng rng_;
+    api::HttpDoor door_{*api::ApiKey::create(key_text), {}, service, clock_, rng_};
+    asio::io_context context_;
+    asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
+    std::unique_ptr<HttpServer> server_;
+    std::thread loop_;
+    std::promise<void> cancel_promise_;
+    std::future<void> cancel_future_ = cancel_promise_.get_future();
+    bool cancelled_ = false;
+};
+
+constexpr char const* ask_stream =
+    R"({"model":"guide","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+constexpr char const* ask_whole =
+    R"({"model":"guide","messages":[{"role":"user","content":"hi"}]})";
+
+void check_security_fields(std::string const& response) {
+    for (char const* field :
+         {"content-security-policy: default-src 'self';", "x-content-type-options: nosniff",
+          "x-frame-options: DENY", "referrer-policy: no-referrer"})
+        CHECK(response.find(field) != std::string::npos);
+    CHECK(response.find("access-control-") == std::string::npos);
+}
+
+}  // namespace
+
+static_assert(!std::is_constructible_v<api::CheckedBind, std::string, std::uint16_t>);
+
+TEST_CASE("hostile requests get the right status, the security fields and no second answer") {
+    Bench bench;
+    std::string const host = "Host: " + bench.host() + "\r\n";
+    std::string const key = std::string("Authorization: Bearer ") + key_text + "\r\n";
+    std::string const start = "GET /health HTTP/1.1\r\n";
+    struct Probe {
+        char const* what;
+        std::string bytes;
+        unsigned status;
+    };
+    std::vector<Probe> const probes{
+        {"control: health", start + host + "\r\n", 200},
+        {"control: models with the key", "GET /v1/models HTTP/1.1\r\n" + host + key + "\r\n", 200},
+        {"rebinding: foreign host", start + "Host: evil.example\r\n\r\n", 403},
+        {"rebinding: right port",
+         start + "Host: evil.example:" + std::to_string(bench.port) + "\r\n\r\n", 403},
+        {"rebinding: nip.io",
+         start + "Host: 127.0.0.1.nip.io:" + std::to_string(bench.port) + "\r\n\r\n", 403},
+        {"rebinding: trailing dot",
+         start + "Host: localhost.:" + std::to_string(bench.port) + "\r\n\r\n", 403},
+        {"rebinding: wrong port", start + "Host: localhost:1\r\n\r\n", 403},
+        {"rebinding: no host", start + "\r\n", 400},
+        {"rebinding: X-Forwarded-Host",
+         start + "Host: evil.example\r\nX-Forwarded-Host: " + bench.host() + "\r\n\r\n", 403},
+        {"two hosts", start + host + "Host: evil.example\r\n\r\n", 400},
+        {"origin: foreign", start + host + "Origin: http://evil.example\r\n\r\n", 403},
+        {"origin: null", start + host + "Origin: null\r\n\r\n", 403},
+        {"origin: preflight",
+         "OPTIONS /v1/chat/completions HTTP/1.1\r\n" + host +
+             "Origin: http://evil.example\r\nAccess-Control-Request-Method: "
+             "POST\r\nAccess-Control-Request-Private-Network: true\r\n\r\n",
+         403},
+        {"csrf: form",
+         "POST /v1/chat/completions HTTP/1.1\r\n" + host + key +
+             "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}",
+         415},
+        {"websocket upgrade",
+         start + host +
+             "Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://evil.example\r\n\r\n",
+         403},
+        {"h2c upgrade is ignored",
+         start + host +
+             "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n\r\n",
+         200},
+        {"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400},
+        {"auth: none", "GET /v1/models HTTP/1.1\r\n" + host + "\r\n", 401},
+        {"auth: wrong", "GET /v1/models HTTP/1.1\r\n" + host + "Authorization: Bearer x\r\n\r\n",
+         401},
+        {"auth: twice", "GET /v1/models HTTP/1.1\r\n" + host + key + key + "\r\n", 401},
+        {"auth: in the query",
+         "GET /v1/models?api_key=" + std::string(key_text) + " HTTP/1.1\r\n" + host + "\r\n", 401},
+        {"auth: in a cookie",
+         "GET /v1/models HTTP/1.1\r\n" + host + "Cookie: key=" + key_text + "\r\n\r\n", 401},
+        {"auth: method override",
+         "GET /v1/models HTTP/1.1\r\n" + host + "X-HTTP-Method-Override: POST\r\n\r\n", 401},
+        {"auth: HEAD", "HEAD /v1/models HTTP/1.1\r\n" + host + "\r\n", 401},
+        {"path: //v1", "GET //v1/models HTTP/1.1\r\n" + host + "\r\n", 404},
+        {"path: encoded", "GET /%76%31/models HTTP/1.1\r\n" + host + "\r\n", 404},
+        {"path: dots", "GET /health/../v1/models HTTP/1.1\r\n" + host + "\r\n", 404},
+        {"path: traversal", "GET /..%2f..%2fetc/passwd HTTP/1.1\r\n" + host + "\r\n", 404},
+        {"path: NUL in a model", "GET /v1/models/a%00b HTTP/1.1\r\n" + host + key + "\r\n", 400},
+        {"path: absolute form", "GET http://localhost/health HTTP/1.1\r\n" + host + "\r\n", 400},
+        {"method: TRACE", "TRACE /health HTTP/1.1\r\n" + host + "\r\n", 405},
+        {"method: lower case", "get /health HTTP/1.1\r\n" + host + "\r\n", 405},
+        {"method: CONNECT", "CONNECT localhost:1 HTTP/1.1\r\n" + host + "\r\n", 400},
+        {"version: 1.0", "GET /health HTTP/1.0\r\n" + host + "\r\n", 505},
+        {"version: 0.9", "GET /health\r\n\r\n", 400},
+        {"framing: bare LF", "GET /health HTTP/1.1\n" + host, 400},
+        {"framing: bare CR", "GET /health HTTP/1.1\rHost: x\r\n", 400},
+        {"framing: folded line", start + host + "X: a\r\n b\r\n\r\n", 400},
+        {"framing: space before the colon", start + host + "X : a\r\n\r\n", 400},
+        {"framing: NUL in a value", start + host + std::string("X: a\0b\r\n\r\n", 10), 400},
+        {"framing: TLS hello", std::string("\x16\x03\x01\x00\x05hello\r\n\r\n", 14), 400},
+        {"framing: leading line", "\r\n" + start + host + "\r\n", 400},
+        {"smuggling: CL and TE",
+         bench.post_head("Content-Length: 5\r\nTransfer-Encoding: chunked") + "0\r\n\r\n" +
+             bench.get("/health"),
+         400},
+        {"smuggling: two CL",
+         bench.post_head("Content-Length: 0\r\nContent-Length: 44") + bench.get("/health"), 400},
+        {"smuggling: CL list", bench.post_head("Content-Length: 2, 2") + "{}", 400},
+        {"smuggling: CL with a sign", bench.post_head("Content-Length: +2") + "{}", 400},
+        {"smuggling: negative CL", bench.post_head("Content-Length: -1"), 400},
+        {"smuggling: TE xchunked", bench.post_head("Transfer-Encoding: xchunked") + "0\r\n\r\n",
+         501},
+        {"smuggling: two TE",
+         bench.post_head("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity") + "0\r\n\r\n",
+         400},
+        {"smuggling: GET with a body",
+         "GET /health HTTP/1.1\r\n" + host + "Content-Length: 30\r\n\r\n" + bench.get("/v1/models"),
+         400},
+        {"chunks: size of 2^64",
+         bench.post_head("Transfer-Encoding: chunked") + "10000000000000000\r\n", 400},
+        {"chunks: 4 GiB announced", bench.post_head("Transfer-Encoding: chunked") + "FFFFFFFF\r\n",
+         413},
+        {"chunks: extension",
+         bench.post_head("Transfer-Encoding: chunked") + "2;x=y\r\n{}\r\n0\r\n\r\n", 400},
+        {"chunks: trailer",
+         bench.post_head("Transfer-Encoding: chunked") + "2\r\n{}\r\n0\r\nAuthorization: x\r\n\r\n",
+         400},
+        {"limits: head", start + host + "X: " + std::string(20'000, 'x') + "\r\n\r\n", 431},
+        {"limits: fields",
+         start + host +
+             [] {
+                 std::string s;
+                 for (int i = 0; i < 120; ++i) s += "a: b\r\n";
+                 return s;
+             }() +
+             "\r\n",
+         431},
+        {"limits: target", "GET /" + std::string(9'000, 't') + " HTTP/1.1\r\n" + host + "\r\n",
+         414},
+        {"limits: announced body", bench.post_head("Content-Length: 33554433"), 413},
+        {"limits: body of 10^17", bench.post_head("Content-Length: 100000000000000000"), 413},
+        {"limits: deep JSON", bench.chat(std::string(100'000, '['), "Connection: close\r\n"), 400},
+        {"limits: gzip",
+         bench.post_head("Content-Encoding: gzip\r\nContent-Length: 3") + "\x1f\x8b\x08", 415},
+        {"limits: model of 257",
+         bench.chat(R"({"model":")" + std::string(257, 'm') +
+                        R"(","messages":[{"role":"user","content":"x"}]})",
+                    "Connection: close\r\n"),
+         400},
+        {"expectation", bench.post_head("Expect: magic\r\nContent-Length: 2") + "{}", 417},
+    };
+    for (auto const& probe : probes) {
+        INFO(std::string(probe.what));
+        TestClient client(bench.port);
+        REQUIRE(client.connected());
+        client.send(probe.bytes);
+        bool const closes = probe.status >= 400;
+        auto const response = closes ? client.receive_all() : client.receive_response();
+        CHECK(status_of(response) == probe.status);
+        check_security_fields(response);
+        CHECK(response.find(key_text) == std::string::npos);
+        // One answer, whatever was smuggled behind.
+        CHECK(response.rfind("content-length: ") == response.find("content-length: "));
+    }
+    CHECK(bench.healthy());
+    bench.on_loop([&] { CHECK(bench.service.open.empty()); });
+}
+
+TEST_CASE(
+    "S46: a body of 32 MiB and one byte is 413, and the client sees it although it was sending") {
+    Bench bench;
+    std::string const big(32U * 1024 * 1024 + 1, ' ');
+    {
+        TestClient client(bench.port);
+        client.send(bench.post_head("Content-Length: " + std::to_string(big.size())));
+        client.send(big);
+        CHECK(status_of(client.receive_response()) == 413);
+    }
+    TestClient client(bench.port);
+    client.send(bench.post_head("Transfer-Encoding: chunked"));
+    client.send("2000000\r\n");
+    client.send(std::string_view(big).substr(1));
+    client.send("\r\n1\r\n \r\n0\r\n\r\n");
+    CHECK(status_of(client.receive_response()) == 413);
+    CHECK(bench.healthy());
+}
+
+TEST_CASE("S46: a body of exactly 32 MiB reaches the parser") {
+    Bench bench;
+    std::string body = ask_whole;
+    body.resize(32U * 1024 * 1024, ' ');
+    bench.service.on_ask = [&](ask::QuestionId id) {
+        bench.service.say(id, ask::Piece{"ok"});
+        bench.service.say(id, ask::Finished{});
+    };
+    CHECK(status_of(bench.first_response(bench.chat(body))) == 200);
+}
+
+TEST_CASE("an announced body is waited for only after a 100 Continue") {
+    Bench bench;
+    TestClient client(bench.port);
+    client.send(bench.post_head("Expect: 100-continue\r\nContent-Length: 2"));
+    CHECK(client.receive_until("HTTP/1.1 100 Continue\r\n\r\n"));
+    client.received.clear();
+    client.send("{}");
+    CHECK(status_of(client.receive_response()) == 400);
+}
+
+TEST_CASE("one connection serves many requests, also when they arrive together") {
+    Bench bench;
+    TestClient client(bench.port);
+    std::string many;
+    constexpr int requests_count = 500;
+    for (int i = 0; i < requests_count; ++i) many += bench.get("/health");
+    std::thread sender([&] { client.send(many); });
+    for (int i = 0; i < requests_count; ++i) CHECK(status_of(client.receive_response()) == 200);
+    sender.join();
+    client.send(bench.get("/health", "Connection: close\r\n"));
+    auto const last = client.receive_all();
+    CHECK(status_of(last) == 200);
+    CHECK(last.find("connection: close\r\n") != std::string::npos);
+}
+
+TEST_CASE("HEAD has the head of GET and no body") {
+    Bench bench;
+    TestClient client(bench.port);
+    client.send("HEAD /health HTTP/1.1\r\nHost: " + bench.host() + "\r\nConnection: close\r\n\r\n");
+    auto const all = client.receive_all();
+    CHECK(status_of(all) == 200);
+    CHECK(all.find("content-length: 15\r\n") != std::string::npos);
+    CHECK(all.ends_with("\r\n\r\n"));
+}
+
+TEST_CASE("a streamed answer arrives in chunks, and the connection serves on") {
+    Bench bench;
+    bench.service.on_ask = [&](ask::QuestionId id) {
+        bench.post([&bench, id] {
+            for (char const* text : {"one ", "two ", "three"})
+                bench.service.say(id, ask::Piece{text});
+            bench.service.say(id, ask::Finished{ask::FinishReason::stop, 1, 3});
+        });
+    };
+    TestClient client(bench.port);
+    client.send(bench.chat(ask_stream));
+    REQUIRE(client.receive_until("\r\n0\r\n\r\n"));
+    check_security_fields(client.received);
+    CHECK(client.received.find("content-type: text/event-stream") != std::string::npos);
+    CHECK(client.received.find("three") != std::string::npos);
+    CHECK(client.received.find("data: [DONE]\n\n") != std::string::npos);
+    client.received.clear();
+    client.send(bench.get("/health"));
+    CHECK(status_of(client.receive_response()) == 200);
+}
+
+TEST_CASE("a client that goes away cancels its question, streamed or not") {
+    for (char const* body : {ask_stream, ask_whole}) {
+        INFO(std::string(body));
+        Bench bench;
+        std::promise<void> asked;
+        bench.service.on_ask = [&](ask::QuestionId) { asked.set_value(); };
+        {
+            TestClient client(bench.port);
+            client.send(bench.chat(body));
+            REQUIRE(asked.get_future().wait_for(patience) == std::future_status::ready);
+        }
+        CHECK(bench.question_is_cancelled());
+        CHECK(bench.healthy());
+    }
+}
+
+TEST_CASE("S62: a reader that stops reading is dropped and its question cancelled") {
+    Bench bench;
+    std::function<void(ask::QuestionId)> pour = [&](ask::QuestionId id) {
+        if (!bench.service.open.contains(id)) return;
+        bench.service.say(id, ask::Piece{std::string(64U * 1024, 'x')});
+        bench.post([&pour, id] { pour(id); });
+    };
+    bench.service.on_ask = [&](ask::QuestionId id) { bench.post([&pour, id] { pour(id); }); };
+    TestClient client(bench.port);
+    client.send(bench.chat(ask_stream));
+    CHECK(bench.question_is_cancelled());
+    CHECK(bench.healthy());
+}
+
+TEST_CASE(
+    "S62: heads, bodies and silence have absolute deadlines that single bytes do not extend") {
+    HttpServerOptions options;
+    options.head_deadline = options.body_deadline = options.idle_deadline =
+        std::chrono::milliseconds(200);
+    Bench bench(options);
+    auto const trickle = [&](std::string const& start, char const* byte) {
+        TestClient client(bench.port);
+        client.send(start);
+        while (!client.has_news(10) && client.send(byte)) {
+        }
+        return client.receive_all();
+    };
+    CHECK(status_of(trickle("GET /", "a")) == 408);
+    CHECK(status_of(trickle(bench.get("/health").substr(0, 30), "a")) == 408);
+    CHECK(status_of(trickle(bench.post_head("Content-Length: 1000000"), " ")) == 408);
+    CHECK(trickle("", "").empty());  // says nothing at all: closed without a word
+    TestClient idle(bench.port);
+    idle.send(bench.get("/health"));
+    CHECK(status_of(idle.receive_response()) == 200);
+    CHECK(idle.receive_all().empty());
+    CHECK(bench.healthy());
+}
+
+TEST_CASE(
+    "S62: an answer that is not a stream has a deadline; a stream is kept alive by comments") {
+    HttpServerOptions options;
+    options.answer_deadline = std::chrono::milliseconds(100);
+    options.heartbeat_interval = std::chrono::milliseconds(30);
+    Bench bench(options);
+    CHECK(status_of(bench.first_response(bench.chat(ask_whole))) == 504);
+    CHECK(bench.question_is_cancelled());
+    TestClient client(bench.port);
+    client.send(bench.chat(ask_stream));
+    CHECK(client.receive_until(": waiting\n\n\r\n"));
+    for (int beats = 0; beats < 8; ++beats) {
+        client.received.clear();
+        CHECK(client.receive_until(": waiting\n\n\r\n"));
+    }
+}
+
+TEST_CASE("S60: connections are limited per client and in all, and room is made when one leaves") {
+    HttpServerOptions per_client;
+    per_client.connections_per_client_max = 3;
+    HttpServerOptions in_all;
+    in_all.connections_max = 3;
+    for (auto const& options : {per_client, in_all}) {
+        Bench bench(options);
+        std::vector<std::unique_ptr<TestClient>> clients;
+        for (int i = 0; i < 3; ++i) {
+            clients.push_back(std::make_unique<TestClient>(bench.port));
+            clients.back()->send(bench.get("/health"));
+            CHECK(status_of(clients.back()->receive_response()) == 200);
+        }
+        TestClient extra(bench.port);
+        auto const response = extra.receive_response();
+        CHECK(status_of(response) == 503);
+        check_security_fields(response);
+        clients.pop_back();
+        bool served = false;
+        for (int attempt = 0; attempt < 10'000 && !served; ++attempt) served = bench.healthy();
+        CHECK(served);
+    }
+}
+
+TEST_CASE("S61: a full queue answers 429 at once, and a slot that becomes free is used") {
+    Bench bench;
+    bench.service.queue_max = 1;
+    std::promise<void> asked;
+    bench.service.on_ask = [&](ask::QuestionId id) {
+        if (id == 1) return asked.set_value();
+        bench.service.say(id, ask::Finished{});
+    };
+    auto first = std::make_unique<TestClient>(bench.port);
+    first->send(bench.chat(ask_whole));
+    REQUIRE(asked.get_future().wait_for(patience) == std::future_status::ready);
+    auto const full = bench.first_response(bench.chat(ask_whole));
+    CHECK(status_of(full) == 429);
+    CHECK(full.find("retry-after: 1\r\n") != std::string::npos);
+    first.reset();
+    REQUIRE(bench.question_is_cancelled());
+    CHECK(status_of(bench.first_response(bench.chat(ask_whole))) == 200);
+}
+
+TEST_CASE("stopping closes every connection and cancels every question before it returns") {
+    Bench bench;
+    std::promise<void> asked;
+    bench.service.on_ask = [&](ask::QuestionId) { asked.set_value(); };
+    TestClient idle(bench.port);
+    idle.send(bench.get("/health"));
+    CHECK(status_of(idle.receive_response()) == 200);
+    TestClient client(bench.port);
+    client.send(bench.chat(ask_stream));
+    REQUIRE(asked.get_future().wait_for(patience) == std::future_status::ready);
+    bench.stop_server();
+    bench.on_loop([&] { CHECK(bench.service.cancelled.size() == 1); });
+    CHECK(client.receive_all().empty());
+    CHECK(idle.receive_all().empty());
+    CHECK_FALSE(TestClient(bench.port).connected());
+}
+
+TEST_CASE("the log holds method, path and status, and never a query, key or body") {
+    Bench bench;
+    CHECK(status_of(bench.first_response(bench.get("/health?secret=1"))) == 200);
+    CHECK(status_of(bench.first_response("BAD\r\n\r\n")) == 400);
+    CHECK(status_of(bench.first_response(bench.chat("{\"prompt\":\"private\"}"))) == 400);
+    // A line is written after the last byte was sent, so it may come a turn of the loop later.
+    std::vector<HttpLogLine> lines;
+    for (int turn = 0; turn < 100'000 && lines.size() < 3; ++turn)
+        bench.on_loop([&] { lines = bench.log; });
+    REQUIRE(lines.size() == 3);
+    CHECK(lines[0].method == "GET");
+    CHECK(lines[0].path == "/health");
+    CHECK(lines[0].status == 200);
+    CHECK(lines[1].method == "-");
+    CHECK(lines[1].status == 400);
+    CHECK(lines[2].path == "/v1/chat/completions");
+}
+
+}  // namespace kith::io
