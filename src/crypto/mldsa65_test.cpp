@@ -8,8 +8,8 @@
 
 using namespace kith;
 using namespace crypto::mldsa;
-using crypto::mldsa65_verify;
 using base::as_bytes;
+using crypto::mldsa65_verify;
 
 namespace {
 
