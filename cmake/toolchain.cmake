@@ -18,6 +18,7 @@ add_library(kith_options INTERFACE)
 target_compile_options(kith_options INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
   -Wold-style-cast -Woverloaded-virtual -Wcast-align -Wimplicit-fallthrough -Wswitch-enum
+  -Wno-missing-field-initializers  # designated initialisers name what differs from the default
   -fstack-protector-strong -ffunction-sections -fdata-sections
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 target_compile_definitions(kith_options INTERFACE _GLIBCXX_ASSERTIONS)

@@ -1,9 +1,9 @@
 // api/control.h: the handlers of the control API, one method per rpc of schema/control.proto.
 //
-// The handlers translate: request -> call of node or feature -> response. They decide nothing. All methods are called
-// on the loop thread and answer through `done` exactly once, on the loop thread, now or later. Streaming methods call
-// `update` any number of times before `done`. The same object serves gRPC on the Unix socket and the one-shot
-// commands that run without a daemon.
+// The handlers translate: request -> call of node or feature -> response. They decide nothing. All
+// methods are called on the loop thread and answer through `done` exactly once, on the loop thread,
+// now or later. Streaming methods call `update` any number of times before `done`. The same object
+// serves gRPC on the Unix socket and the one-shot commands that run without a daemon.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,8 @@ using Done = std::function<void(base::Result<T>)>;
 using StreamDone = std::function<void(base::Status)>;
 template <class T>
 using OnUpdate = std::function<void(T const&)>;
-// Called by the door when its client went away; cancels the work. Empty when there is nothing to cancel.
+// Called by the door when its client went away; cancels the work. Empty when there is nothing to
+// cancel.
 using Cancel = std::function<void()>;
 
 class Control {
@@ -30,7 +31,8 @@ public:
     virtual void join(pb::JoinRequest const& request, Done<pb::JoinResponse> done) = 0;
     virtual void invite_create(pb::InviteCreateRequest const& request,
                                Done<pb::InviteCreateResponse> done) = 0;
-    virtual void invite_list(pb::InviteListRequest const& request, Done<pb::InviteListResponse> done) = 0;
+    virtual void invite_list(pb::InviteListRequest const& request,
+                             Done<pb::InviteListResponse> done) = 0;
     virtual void invite_revoke(pb::InviteRevokeRequest const& request,
                                Done<pb::InviteRevokeResponse> done) = 0;
     virtual void status(pb::StatusRequest const& request, Done<pb::StatusResponse> done) = 0;
@@ -41,7 +43,8 @@ public:
     virtual Cancel fetch_model(pb::FetchModelRequest const& request, OnUpdate<pb::Progress> update,
                                StreamDone done) = 0;
     virtual void route(pb::RouteRequest const& request, Done<pb::RouteResponse> done) = 0;
-    virtual Cancel run(pb::RunRequest const& request, OnUpdate<pb::RunUpdate> update, StreamDone done) = 0;
+    virtual Cancel run(pb::RunRequest const& request, OnUpdate<pb::RunUpdate> update,
+                       StreamDone done) = 0;
     virtual void shutdown(pb::ShutdownRequest const& request, Done<pb::ShutdownResponse> done) = 0;
 };
 

@@ -28,16 +28,24 @@ inline std::string_view as_text(ByteView bytes) {
     return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
 }
 
-inline Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
-inline std::string to_text(ByteView view) { return std::string(as_text(view)); }
+inline Bytes to_bytes(ByteView view) {
+    return {view.begin(), view.end()};
+}
+inline std::string to_text(ByteView view) {
+    return std::string(as_text(view));
+}
 
-inline void append(Bytes& out, ByteView more) { out.insert(out.end(), more.begin(), more.end()); }
+inline void append(Bytes& out, ByteView more) {
+    out.insert(out.end(), more.begin(), more.end());
+}
 
 // Not constant time: for public bytes only. Secrets use crypto/constant_time.h.
-inline bool equal(ByteView a, ByteView b) { return std::ranges::equal(a, b); }
+inline bool equal(ByteView a, ByteView b) {
+    return std::ranges::equal(a, b);
+}
 
-// Big- and little-endian integers of a fixed width, written to and read from the front of a span that the
-// caller has checked to be long enough.
+// Big- and little-endian integers of a fixed width, written to and read from the front of a span
+// that the caller has checked to be long enough.
 template <class T>
 void store_be(MutableByteView out, T value) {
     for (std::size_t i = 0; i < sizeof(T); ++i)
@@ -45,7 +53,8 @@ void store_be(MutableByteView out, T value) {
 }
 template <class T>
 void store_le(MutableByteView out, T value) {
-    for (std::size_t i = 0; i < sizeof(T); ++i) out[i] = static_cast<std::uint8_t>(value >> (8 * i));
+    for (std::size_t i = 0; i < sizeof(T); ++i)
+        out[i] = static_cast<std::uint8_t>(value >> (8 * i));
 }
 template <class T>
 T load_be(ByteView in) {

@@ -37,7 +37,8 @@ Result<Bytes> from_hex(std::string_view text) {
     for (std::size_t i = 0; i < text.size(); i += 2) {
         int const high = hex_value(text[i]);
         int const low = hex_value(text[i + 1]);
-        if (high < 0 || low < 0) return fail(Code::invalid, "hex text has a character that is no hex digit");
+        if (high < 0 || low < 0)
+            return fail(Code::invalid, "hex text has a character that is no hex digit");
         out.push_back(static_cast<std::uint8_t>(high * 16 + low));
     }
     return out;
@@ -75,7 +76,8 @@ Result<Bytes> from_base64url(std::string_view text) {
             bits &= (1U << bits_count) - 1;
         }
     }
-    if (bits_count >= 6 || bits != 0) return fail(Code::invalid, "base64url text ends in stray bits");
+    if (bits_count >= 6 || bits != 0)
+        return fail(Code::invalid, "base64url text ends in stray bits");
     return out;
 }
 

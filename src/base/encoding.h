@@ -1,4 +1,5 @@
-// base/encoding.h: hex, base64 and base58 (Bitcoin alphabet). Decoders accept exactly what encoders emit.
+// base/encoding.h: hex, base64 and base58 (Bitcoin alphabet). Decoders accept exactly what encoders
+// emit.
 #pragma once
 
 #include <string>
@@ -9,7 +10,8 @@
 
 namespace kith::base {
 
-// Lower-case hex. from_hex also accepts upper case; odd length or another character is Code::invalid.
+// Lower-case hex. from_hex also accepts upper case; odd length or another character is
+// Code::invalid.
 std::string to_hex(ByteView bytes);
 Result<Bytes> from_hex(std::string_view text);
 

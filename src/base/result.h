@@ -1,7 +1,8 @@
 // base/result.h: how functions that can fail because of the outside world say so.
 //
-// Result<T> carries a value or an Error: a code callers branch on plus one sentence for people. No secrets and no
-// raw peer bytes go into the sentence. Our own bugs are not Results: they are KITH_ASSERT (base/check.h).
+// Result<T> carries a value or an Error: a code callers branch on plus one sentence for people. No
+// secrets and no raw peer bytes go into the sentence. Our own bugs are not Results: they are
+// KITH_ASSERT (base/check.h).
 #pragma once
 
 #include <expected>
@@ -57,11 +58,11 @@ T take(Result<T>&& result) {
 // Evaluates to the value of a Result, or returns its error from the enclosing function.
 //   auto header = KITH_TRY(parse_header(bytes));
 #define KITH_TRY(expression) KITH_TRY_AS(KITH_TRY_JOIN(kith_try_, __COUNTER__), expression)
-#define KITH_TRY_AS(name, expression)                                     \
-    __extension__({                                                       \
-        auto name = (expression);                                         \
-        if (!name) return std::unexpected(std::move(name).error());       \
-        ::kith::base::detail::take(std::move(name));                      \
+#define KITH_TRY_AS(name, expression)                               \
+    __extension__({                                                 \
+        auto name = (expression);                                   \
+        if (!name) return std::unexpected(std::move(name).error()); \
+        ::kith::base::detail::take(std::move(name));                \
     })
 #define KITH_TRY_JOIN(a, b) KITH_TRY_JOIN_NOW(a, b)
 #define KITH_TRY_JOIN_NOW(a, b) a##b

@@ -1,9 +1,11 @@
-// base/sabotage.h: every guard of a claim can be switched off, in test builds only, so that its test can be seen to
-// fail ("sabotage twin"). In the product KITH_GUARD(name, condition) is exactly (condition).
+// base/sabotage.h: every guard of a claim can be switched off, in test builds only, so that its
+// test can be seen to fail ("sabotage twin"). In the product KITH_GUARD(name, condition) is exactly
+// (condition).
 //
 //   if (!KITH_GUARD("P11.tag", tag_matches)) return fail(...);
 //
-// The name is "<claim id>.<what is checked>"; tests/claims.toml lists it, tools/claims checks both ways.
+// The name is "<claim id>.<what is checked>"; tests/claims.toml lists it, tools/claims checks both
+// ways.
 #pragma once
 
 #ifdef KITH_SABOTAGE

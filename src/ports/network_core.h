@@ -1,9 +1,11 @@
-// ports/network_core.h: what a TCP driver (io/) or a simulated network (sim/) needs from the protocol core.
+// ports/network_core.h: what a TCP driver (io/) or a simulated network (sim/) needs from the
+// protocol core.
 //
-// The core never touches a socket. The driver reports what happened, then drains poll_output() until it is empty,
-// then waits for the next socket event or deadline(). Bytes to send are pulled, never pushed: after an output
-// Transmit{id}, and again each time the socket has taken everything, the driver calls poll_transmit(id); so a slow
-// peer stops the core from producing more for it (backpressure), without a second queue.
+// The core never touches a socket. The driver reports what happened, then drains poll_output()
+// until it is empty, then waits for the next socket event or deadline(). Bytes to send are pulled,
+// never pushed: after an output Transmit{id}, and again each time the socket has taken everything,
+// the driver calls poll_transmit(id); so a slow peer stops the core from producing more for it
+// (backpressure), without a second queue.
 #pragma once
 
 #include <compare>
@@ -17,8 +19,8 @@
 
 namespace kith::ports {
 
-// Names one transport connection for its whole life; the driver allocates odd ids (accepted), the core even ones
-// (dialled). Never reused within a process.
+// Names one transport connection for its whole life; the driver allocates odd ids (accepted), the
+// core even ones (dialled). Never reused within a process.
 struct ConnectionId {
     std::uint64_t value = 0;
     auto operator<=>(ConnectionId const&) const = default;
@@ -38,7 +40,8 @@ struct Dial {
 struct Transmit {  // poll_transmit(id) has bytes
     ConnectionId id;
 };
-struct Close {  // after pending bytes of this connection were sent; nothing more is reported about id
+struct Close {  // after pending bytes of this connection were sent; nothing more is reported about
+                // id
     ConnectionId id;
 };
 using NetworkOutput = std::variant<Dial, Transmit, Close>;
@@ -53,7 +56,8 @@ public:
     virtual void on_closed(ConnectionId id, base::Error reason, base::Instant now) = 0;
     virtual void on_deadline(base::Instant now) = 0;
 
-    // Appends bytes for the connection to `out` (at most about 256 KiB a call); false: nothing to send now.
+    // Appends bytes for the connection to `out` (at most about 256 KiB a call); false: nothing to
+    // send now.
     virtual bool poll_transmit(ConnectionId id, base::Bytes& out, base::Instant now) = 0;
     virtual std::optional<NetworkOutput> poll_output() = 0;
     // When on_deadline() must be called at the latest; nullopt: nothing to wait for.

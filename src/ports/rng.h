@@ -9,7 +9,8 @@ namespace kith::ports {
 class Rng {
 public:
     virtual ~Rng() = default;
-    // Fills all of `out` with bytes an attacker cannot predict, or fails; a failure must never be ignored.
+    // Fills all of `out` with bytes an attacker cannot predict, or fails; a failure must never be
+    // ignored.
     virtual base::Status fill(base::MutableByteView out) = 0;
 };
 

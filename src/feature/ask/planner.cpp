@@ -1,13 +1,17 @@
 #include "feature/ask/planner.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <tuple>
 
 #include "base/sabotage.h"
 
 namespace kith::ask {
 namespace {
 
-// The end of the longest run that starts at or before `from` and goes on past it; `from` when there is none.
+// The end of the longest run that starts at or before `from` and goes on past it; `from` when there
+// is none.
 std::uint32_t reach(Holder const& holder, std::uint32_t from) {
     std::uint32_t end = from;
     bool grew = true;
@@ -52,8 +56,8 @@ Holder const* pick(std::vector<Holder> const& holders, auto const& score) {
 using Score = std::optional<std::tuple<std::uint32_t, std::uint32_t, identity::NodeId>>;
 
 // Which machine does an end (embedding or head): this one when it can, else the nearest.
-base::Result<Holder const*> pick_end(std::vector<Holder> const& holders, bool Holder::* has, bool must_be_self,
-                                     char const* flag, char const* part) {
+base::Result<Holder const*> pick_end(std::vector<Holder> const& holders, bool Holder::*has,
+                                     bool must_be_self, char const* flag, char const* part) {
     auto const* holder = pick(holders, [&](Holder const& candidate) -> Score {
         if (!(candidate.*has)) return std::nullopt;
         if (must_be_self && !KITH_GUARD("S80.ends_local", candidate.is_self)) return std::nullopt;
@@ -64,8 +68,8 @@ base::Result<Holder const*> pick_end(std::vector<Holder> const& holders, bool Ho
         return base::fail(base::Code::forbidden,
                           std::string(flag) + " is on, but this machine does not hold the " + part +
                               "; fetch it with: kith models fetch MODEL");
-    return base::fail(base::Code::unavailable,
-                      std::string("nobody connected holds the ") + part + " of this model; see: kith models list");
+    return base::fail(base::Code::unavailable, std::string("nobody connected holds the ") + part +
+                                                   " of this model; see: kith models list");
 }
 
 void add_stage(std::vector<Stage>& stages, Holder const& holder, Span layers) {
@@ -76,20 +80,27 @@ void add_stage(std::vector<Stage>& stages, Holder const& holder, Span layers) {
     stages.push_back({.node = holder.node, .is_self = holder.is_self, .layers = layers});
 }
 
-base::Status cover_middle(std::vector<Stage>& stages, std::vector<Holder> const& holders, Span middle) {
+base::Status cover_middle(std::vector<Stage>& stages, std::vector<Holder> const& holders,
+                          Span middle, PrivacyFlags flags) {
     for (auto from = middle.begin; from < middle.end;) {
         auto const* next = pick(holders, [&](Holder const& candidate) -> Score {
             auto const end = std::min(reach(candidate, from), middle.end);
             if (end == from) return std::nullopt;
+            // A peer that does not understand pre-embedded input is passed over, never served
+            // tokens instead.
+            bool const understands = candidate.takes_embeddings || !flags.local_embedding_privacy;
+            if (!KITH_GUARD("S66.no_downgrade", understands)) return std::nullopt;
             return Score{{middle.end - end, candidate.round_trip_us, candidate.node}};
         });
         if (next == nullptr)
-            return base::fail(base::Code::unavailable,
-                              "nobody connected serves layer " + std::to_string(from) +
-                                  " of this model; see: kith models list");
+            return base::fail(
+                base::Code::unavailable,
+                "nobody connected serves layer " + std::to_string(from) +
+                    " of this model under the privacy flags in force; see: kith models list");
         auto const end = std::min(reach(*next, from), middle.end);
         add_stage(stages, *next, {from, end});
-        if (stages.size() > stages_max) return base::fail(base::Code::too_large, "the route needs too many stages");
+        if (stages.size() > stages_max)
+            return base::fail(base::Code::too_large, "the route needs too many stages");
         from = end;
     }
     return {};
@@ -97,24 +108,26 @@ base::Status cover_middle(std::vector<Stage>& stages, std::vector<Holder> const&
 
 }  // namespace
 
-base::Result<std::vector<Stage>> plan(std::uint32_t layers_count, std::vector<Holder> const& holders,
-                                      PrivacyFlags flags) {
-    auto const* first = KITH_TRY(pick_end(holders, &Holder::has_embedding, flags.local_embedding_privacy,
-                                          "local_embedding_privacy", "first shard"));
-    auto const* last = KITH_TRY(
-        pick_end(holders, &Holder::has_head, flags.encrypted_pipeline, "encrypted_pipeline", "last shard"));
+base::Result<std::vector<Stage>> plan(std::uint32_t layers_count,
+                                      std::vector<Holder> const& holders, PrivacyFlags flags) {
+    auto const* first =
+        KITH_TRY(pick_end(holders, &Holder::has_embedding, flags.local_embedding_privacy,
+                          "local_embedding_privacy", "first shard"));
+    auto const* last = KITH_TRY(pick_end(holders, &Holder::has_head, flags.encrypted_pipeline,
+                                         "encrypted_pipeline", "last shard"));
 
-    // The ends take the layers they hold themselves; the last one only when it is this machine, so that a far
-    // machine with the whole model still computes it in one go.
+    // The ends take the layers they hold themselves; the last one only when it is this machine, so
+    // that a far machine with the whole model still computes it in one go.
     auto const front_end = std::min(reach(*first, 0), layers_count);
     auto const back_begin =
-        last->is_self && last != first ? std::max(reach_back(*last, layers_count), front_end)
-        : last->is_self                ? std::max(reach_back(*last, layers_count), front_end)
-                                       : layers_count;
+        last->is_self ? std::max(reach_back(*last, layers_count), front_end) : layers_count;
     std::vector<Stage> stages;
-    stages.push_back(
-        {.node = first->node, .is_self = first->is_self, .layers = {0, front_end}, .does_embedding = true});
-    if (auto const covered = cover_middle(stages, holders, {front_end, back_begin}); !covered)
+    stages.push_back({.node = first->node,
+                      .is_self = first->is_self,
+                      .layers = {0, front_end},
+                      .does_embedding = true});
+    if (auto const covered = cover_middle(stages, holders, {front_end, back_begin}, flags);
+        !covered)
         return std::unexpected(covered.error());
     add_stage(stages, *last, {back_begin, layers_count});
     stages.back().does_head = true;

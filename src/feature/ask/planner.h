@@ -1,8 +1,9 @@
 // feature/ask/planner.h: picks who computes which layers of one question. Pure: facts in, hops out.
 //
-// Local ends first (S69): this machine takes every layer it holds at the front and at the back, then the middle is
-// covered by the fewest stages, ties broken by lower round-trip time, then by node id so that the same facts always
-// give the same route. Weighted shortest path with measured speeds replaces the middle part later, behind the same call.
+// Local ends first (S69): this machine takes every layer it holds at the front and at the back,
+// then the middle is covered by the fewest stages, ties broken by lower round-trip time, then by
+// node id so that the same facts always give the same route. Weighted shortest path with measured
+// speeds replaces the middle part later, behind the same call.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,8 @@ struct Holder {
     std::vector<Span> spans;  // contiguous runs of verified layers; any order, none empty
     bool has_embedding = false;
     bool has_head = false;
+    bool takes_embeddings =
+        true;  // understands pre_embedded activations (S66); an old peer does not
     std::uint32_t round_trip_us = 0;  // 0 for self
 };
 
@@ -39,9 +42,10 @@ struct Stage {
 
 inline constexpr std::size_t stages_max = 64;
 
-// Covers layers [0, layers_count) plus embedding and head. Errors name what is missing and how to get it:
-// Code::unavailable when nobody connected holds a part, Code::forbidden when the privacy flags forbid the only way.
-base::Result<std::vector<Stage>> plan(std::uint32_t layers_count, std::vector<Holder> const& holders,
-                                      PrivacyFlags flags);
+// Covers layers [0, layers_count) plus embedding and head. Errors name what is missing and how to
+// get it: Code::unavailable when nobody connected holds a part, Code::forbidden when the privacy
+// flags forbid the only way.
+base::Result<std::vector<Stage>> plan(std::uint32_t layers_count,
+                                      std::vector<Holder> const& holders, PrivacyFlags flags);
 
 }  // namespace kith::ask

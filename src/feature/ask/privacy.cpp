@@ -27,8 +27,9 @@ std::string part_text(Hop const& hop) {
 
 // The row of a machine that has not been touched by the request yet.
 SightRow& row_of(std::vector<SightRow>& rows, Hop const& hop) {
-    auto const found = std::ranges::find_if(
-        rows, [&](SightRow const& row) { return row.is_asker == hop.is_asker && row.node == hop.node; });
+    auto const found = std::ranges::find_if(rows, [&](SightRow const& row) {
+        return row.is_asker == hop.is_asker && row.node == hop.node;
+    });
     if (found != rows.end()) return *found;
     rows.push_back({.node = hop.node, .is_asker = hop.is_asker, .part = {}});
     return rows.back();
@@ -59,17 +60,22 @@ std::vector<std::string> sentences_for(std::vector<Hop> const& hops) {
     for (auto const& hop : hops) {
         if (hop.is_asker) continue;
         remote = true;
-        if (hop.does_embedding) sentences.push_back(hop.node + " reads your prompt: it turns the tokens into vectors.");
-        if (hop.does_head) sentences.push_back(hop.node + " reads the answer: it picks each token.");
+        if (hop.does_embedding)
+            sentences.push_back(hop.node + " reads your prompt: it turns the tokens into vectors.");
+        if (hop.does_head)
+            sentences.push_back(hop.node + " reads the answer: it picks each token.");
     }
     if (!remote) {
-        sentences.emplace_back("Everything was computed on this machine; no other machine took part.");
+        sentences.emplace_back(
+            "Everything was computed on this machine; no other machine took part.");
         return sentences;
     }
     sentences.emplace_back(
-        "A machine that computes on activations and has the model's weights can recover most of the text from them if "
+        "A machine that computes on activations and has the model's weights can recover most of "
+        "the text from them if "
         "it attacks; the privacy modes hide text only from machines that do not.");
-    sentences.emplace_back("The machines on the route see each other's IP addresses and how long the texts are.");
+    sentences.emplace_back(
+        "The machines on the route see each other's IP addresses and how long the texts are.");
     return sentences;
 }
 
@@ -82,7 +88,11 @@ PrivacyFlags effective(PrivacyFlags configured) {
 }
 
 RouteView who_sees_what(std::string model, std::vector<Hop> hops, PrivacyFlags flags) {
-    RouteView view{.model = std::move(model), .flags = flags, .hops = std::move(hops), .rows = {}, .sentences = {}};
+    RouteView view{.model = std::move(model),
+                   .flags = flags,
+                   .hops = std::move(hops),
+                   .rows = {},
+                   .sentences = {}};
     // The asker is always there: author of the prompt, reader of the answer.
     view.rows.push_back({.node = "you",
                          .is_asker = true,
@@ -116,21 +126,27 @@ base::Status check_route(std::vector<Hop> const& hops, PrivacyFlags flags) {
         return base::fail(base::Code::invalid, "the route lacks the embedding or the output head");
     if (flags.local_embedding_privacy && !KITH_GUARD("S66.embedding", embeds->is_asker))
         return base::fail(base::Code::forbidden,
-                          "local_embedding_privacy is on, but this machine does not hold the first shard; fetch it "
+                          "local_embedding_privacy is on, but this machine does not hold the first "
+                          "shard; fetch it "
                           "with: kith models fetch MODEL --shards 0");
     if (flags.encrypted_pipeline && !KITH_GUARD("S72.head", heads->is_asker))
         return base::fail(base::Code::forbidden,
-                          "encrypted_pipeline is on, but this machine does not hold the last shard; fetch the first "
+                          "encrypted_pipeline is on, but this machine does not hold the last "
+                          "shard; fetch the first "
                           "and the last shard with: kith models fetch MODEL");
     return {};
 }
 
 char const* sight_word(Sight sight) {
     switch (sight) {
-        case Sight::no: return "no";
-        case Sight::yes: return "yes";
-        case Sight::author: return "author";
-        case Sight::recovers: return "only by attack";
+        case Sight::no:
+            return "no";
+        case Sight::yes:
+            return "yes";
+        case Sight::author:
+            return "author";
+        case Sight::recovers:
+            return "only by attack";
     }
     return "no";
 }

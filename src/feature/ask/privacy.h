@@ -1,8 +1,10 @@
-// feature/ask/privacy.h: who sees what, computed from the real route and the privacy flags in force (S64, S71).
+// feature/ask/privacy.h: who sees what, computed from the real route and the privacy flags in force
+// (S64, S71).
 //
-// A pure function; command line, API and dashboard show its result and nothing else. The words are honest: "hidden"
-// means hidden from a machine that does not attack. Whoever computes on activations and owns the public weights can
-// recover most of a prompt from them, at any depth (docs/threat-model.md, non-claim N1).
+// A pure function; command line, API and dashboard show its result and nothing else. The words are
+// honest: "hidden" means hidden from a machine that does not attack. Whoever computes on
+// activations and owns the public weights can recover most of a prompt from them, at any depth
+// (docs/threat-model.md, non-claim N1).
 #pragma once
 
 #include <cstdint>
@@ -16,7 +18,8 @@ namespace kith::ask {
 struct PrivacyFlags {
     // The asker turns tokens into vectors itself; no other machine is handed token ids.
     bool local_embedding_privacy = false;
-    // The asker computes the first and the last part itself ("boomerang"); implies local_embedding_privacy.
+    // The asker computes the first and the last part itself ("boomerang"); implies
+    // local_embedding_privacy.
     bool encrypted_pipeline = false;
 };
 
@@ -34,10 +37,10 @@ struct Hop {
 };
 
 enum class Sight {
-    no,         // not handed over
-    yes,        // in clear
-    author,     // the asker wrote it or receives it
-    recovers,   // not handed over; can be computed from what is, by a machine that attacks (N1)
+    no,        // not handed over
+    yes,       // in clear
+    author,    // the asker wrote it or receives it
+    recovers,  // not handed over; can be computed from what is, by a machine that attacks (N1)
 };
 
 // What one machine sees of one request.

@@ -1,7 +1,8 @@
 // feature/ask/service.h: what every door (OpenAI HTTP, control API, tests) asks of the ask feature.
 //
-// All calls and all updates happen on the loop thread. The doors decide nothing: limits of fields are checked in
-// api/, everything about models, routes and privacy is decided behind this interface.
+// All calls and all updates happen on the loop thread. The doors decide nothing: limits of fields
+// are checked in api/, everything about models, routes and privacy is decided behind this
+// interface.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +18,14 @@
 namespace kith::ask {
 
 struct Message {
-    std::string role;  // "system", "user" or "assistant"; "developer" is mapped to "system" by the doors
+    std::string
+        role;  // "system", "user" or "assistant"; "developer" is mapped to "system" by the doors
     std::string content;
 };
 
 struct Question {
-    std::string model;  // a model id (hex), a unique prefix of one, or its name; empty: the only model there is
+    std::string model;  // a model id (hex), a unique prefix of one, or its name; empty: the only
+                        // model there is
     std::vector<Message> messages;
     std::uint32_t tokens_max = 512;  // generated tokens; 1 to 32768
     float temperature = 1.0F;        // 0 is greedy; 0 to 2
@@ -60,22 +63,24 @@ struct ModelCard {
     std::vector<std::uint32_t> shards_local;   // held and verified on this machine
     std::vector<std::uint32_t> shards_remote;  // announced by at least one connected member
     std::uint64_t bytes = 0;                   // of the whole model
-    bool answerable = false;                   // a route exists right now under the configured privacy
-    bool encrypted_pipeline = false;           // the flag in force for this model
+    bool answerable = false;          // a route exists right now under the configured privacy
+    bool encrypted_pipeline = false;  // the flag in force for this model
 };
 
 class Service {
 public:
     virtual ~Service() = default;
 
-    // Starts answering. Errors that are known at once (unknown model, no route, refused privacy mode, queue full)
-    // are returned and the listener is never called; everything later arrives as updates.
+    // Starts answering. Errors that are known at once (unknown model, no route, refused privacy
+    // mode, queue full) are returned and the listener is never called; everything later arrives as
+    // updates.
     virtual base::Result<QuestionId> ask(Question question, Listener listener) = 0;
     // The listener is not called any more once this returns; unknown ids are ignored.
     virtual void cancel(QuestionId id) = 0;
 
     virtual std::vector<ModelCard> models() const = 0;
-    // The route the last answered question really took and who saw what on it; nullopt before the first.
+    // The route the last answered question really took and who saw what on it; nullopt before the
+    // first.
     virtual std::optional<RouteView> last_route() const = 0;
     // The route a question to this model would take now.
     virtual base::Result<RouteView> planned_route(std::string const& model) const = 0;

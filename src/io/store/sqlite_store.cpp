@@ -16,13 +16,16 @@ namespace {
 constexpr int schema_version = 1;
 
 constexpr char const* pragmas =
-    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA "
+    "trusted_schema=OFF;"
     "PRAGMA cell_size_check=ON; PRAGMA secure_delete=ON; PRAGMA locking_mode=EXCLUSIVE;";
 
 constexpr char const* schema =
     "BEGIN IMMEDIATE;"
-    "CREATE TABLE kv (tab TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (tab, key)) STRICT;"
-    "CREATE TABLE invite (lookup_id BLOB PRIMARY KEY, record BLOB NOT NULL, uses INTEGER NOT NULL DEFAULT 0,"
+    "CREATE TABLE kv (tab TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (tab, "
+    "key)) STRICT;"
+    "CREATE TABLE invite (lookup_id BLOB PRIMARY KEY, record BLOB NOT NULL, uses INTEGER NOT NULL "
+    "DEFAULT 0,"
     " uses_max INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,"
     " revoked INTEGER NOT NULL DEFAULT 0, note TEXT NOT NULL) STRICT;"
     "CREATE TABLE redemption (lookup_id BLOB NOT NULL, redeemer BLOB NOT NULL, at INTEGER NOT NULL,"
@@ -42,13 +45,14 @@ public:
 
     base::Error error() const {
         auto const code = sqlite3_errcode(handle_) & 0xff;
-        auto const kind = code == SQLITE_BUSY || code == SQLITE_LOCKED ? Code::conflict
+        auto const kind = code == SQLITE_BUSY || code == SQLITE_LOCKED      ? Code::conflict
                           : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? Code::corrupt
                                                                             : Code::io;
         return {kind, std::string("the state database refuses: ") + sqlite3_errmsg(handle_)};
     }
     base::Status run(char const* sql) {
-        if (sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return std::unexpected(error());
+        if (sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr) != SQLITE_OK)
+            return std::unexpected(error());
         return {};
     }
     sqlite3* handle() { return handle_; }
@@ -62,7 +66,8 @@ namespace {
 class Statement {
 public:
     Statement(sqlite3* database, char const* sql) {
-        if (sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr) != SQLITE_OK) statement_ = nullptr;
+        if (sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr) != SQLITE_OK)
+            statement_ = nullptr;
     }
     Statement(Statement const&) = delete;
     Statement& operator=(Statement const&) = delete;
@@ -71,12 +76,13 @@ public:
     Statement& bind(ByteView bytes) {
         // A null pointer would bind NULL, not an empty blob.
         static constexpr std::uint8_t nothing = 0;
-        sqlite3_bind_blob64(statement_, ++bound_, bytes.empty() ? &nothing : bytes.data(), bytes.size(),
-                            SQLITE_TRANSIENT);
+        sqlite3_bind_blob64(statement_, ++bound_, bytes.empty() ? &nothing : bytes.data(),
+                            bytes.size(), SQLITE_TRANSIENT);
         return *this;
     }
     Statement& bind(std::string_view text) {
-        sqlite3_bind_text64(statement_, ++bound_, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+        sqlite3_bind_text64(statement_, ++bound_, text.data(), text.size(), SQLITE_TRANSIENT,
+                            SQLITE_UTF8);
         return *this;
     }
     Statement& bind(std::int64_t number) {
@@ -86,7 +92,8 @@ public:
     int step() { return statement_ == nullptr ? SQLITE_ERROR : sqlite3_step(statement_); }
 
     base::Bytes blob(int column) const {
-        auto const* data = static_cast<std::uint8_t const*>(sqlite3_column_blob(statement_, column));
+        auto const* data =
+            static_cast<std::uint8_t const*>(sqlite3_column_blob(statement_, column));
         auto const size = static_cast<std::size_t>(sqlite3_column_bytes(statement_, column));
         return data == nullptr ? base::Bytes{} : base::Bytes(data, data + size);
     }
@@ -98,7 +105,8 @@ private:
     int bound_ = 0;
 };
 
-constexpr char const* invite_columns = "lookup_id, record, uses, uses_max, created, expires, revoked, note";
+constexpr char const* invite_columns =
+    "lookup_id, record, uses, uses_max, created, expires, revoked, note";
 
 ports::InviteRow read_invite(Statement const& row) {
     return {.lookup_id = row.blob(0),
@@ -120,7 +128,8 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(std::filesystem::pa
     auto const old_mask = umask(0077);
     sqlite3* handle = nullptr;
     int const opened = sqlite3_open_v2(
-        file.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
+        file.c_str(), &handle,
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
         nullptr);
     auto database = std::make_unique<Database>(handle);
     auto const ready = [&]() -> base::Status {
@@ -130,14 +139,16 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(std::filesystem::pa
         if (version.step() != SQLITE_ROW) return std::unexpected(database->error());
         auto const found = version.number(0);
         if (found > schema_version)
-            return fail(Code::unsupported, "the state database was written by a newer kith; run that version");
+            return fail(Code::unsupported,
+                        "the state database was written by a newer kith; run that version");
         return {};
     }();
     umask(old_mask);
     if (!ready) {
         auto error = ready.error();
         if (error.code == Code::conflict)
-            error.message = "another kith process uses " + file.string() + "; stop it or use its socket";
+            error.message =
+                "another kith process uses " + file.string() + "; stop it or use its socket";
         return std::unexpected(std::move(error));
     }
     {
@@ -163,18 +174,22 @@ base::Result<std::optional<base::Bytes>> SqliteStore::get(std::string_view table
 }
 
 base::Status SqliteStore::put(std::string_view table, ByteView key, ByteView value) {
-    Statement upsert(database_->handle(), "INSERT OR REPLACE INTO kv (tab, key, value) VALUES (?, ?, ?)");
-    if (upsert.bind(table).bind(key).bind(value).step() != SQLITE_DONE) return std::unexpected(database_->error());
+    Statement upsert(database_->handle(),
+                     "INSERT OR REPLACE INTO kv (tab, key, value) VALUES (?, ?, ?)");
+    if (upsert.bind(table).bind(key).bind(value).step() != SQLITE_DONE)
+        return std::unexpected(database_->error());
     return {};
 }
 
 base::Status SqliteStore::erase(std::string_view table, ByteView key) {
     Statement remove(database_->handle(), "DELETE FROM kv WHERE tab=? AND key=?");
-    if (remove.bind(table).bind(key).step() != SQLITE_DONE) return std::unexpected(database_->error());
+    if (remove.bind(table).bind(key).step() != SQLITE_DONE)
+        return std::unexpected(database_->error());
     return {};
 }
 
-base::Result<std::vector<ports::Row>> SqliteStore::scan(std::string_view table, std::size_t rows_max) {
+base::Result<std::vector<ports::Row>> SqliteStore::scan(std::string_view table,
+                                                        std::size_t rows_max) {
     Statement select(database_->handle(), "SELECT key, value FROM kv WHERE tab=? ORDER BY key");
     select.bind(table);
     std::vector<ports::Row> rows;
@@ -182,14 +197,16 @@ base::Result<std::vector<ports::Row>> SqliteStore::scan(std::string_view table, 
         int const status = select.step();
         if (status == SQLITE_DONE) return rows;
         if (status != SQLITE_ROW) return std::unexpected(database_->error());
-        if (rows.size() == rows_max) return fail(Code::too_large, "the state database has more rows than allowed");
+        if (rows.size() == rows_max)
+            return fail(Code::too_large, "the state database has more rows than allowed");
         rows.push_back({select.blob(0), select.blob(1)});
     }
 }
 
 base::Status SqliteStore::invite_add(ports::InviteRow const& invite) {
     Statement insert(database_->handle(),
-                     "INSERT INTO invite (lookup_id, record, uses_max, created, expires, note) VALUES (?,?,?,?,?,?)");
+                     "INSERT INTO invite (lookup_id, record, uses_max, created, expires, note) "
+                     "VALUES (?,?,?,?,?,?)");
     insert.bind(invite.lookup_id)
         .bind(invite.record)
         .bind(static_cast<std::int64_t>(invite.uses_max))
@@ -201,14 +218,16 @@ base::Status SqliteStore::invite_add(ports::InviteRow const& invite) {
 }
 
 base::Result<std::vector<ports::InviteRow>> SqliteStore::invites(std::size_t rows_max) {
-    auto const sql = std::string("SELECT ") + invite_columns + " FROM invite ORDER BY created, lookup_id";
+    auto const sql =
+        std::string("SELECT ") + invite_columns + " FROM invite ORDER BY created, lookup_id";
     Statement select(database_->handle(), sql.c_str());
     std::vector<ports::InviteRow> rows;
     for (;;) {
         int const status = select.step();
         if (status == SQLITE_DONE) return rows;
         if (status != SQLITE_ROW) return std::unexpected(database_->error());
-        if (rows.size() == rows_max) return fail(Code::too_large, "there are more invites than can be listed");
+        if (rows.size() == rows_max)
+            return fail(Code::too_large, "there are more invites than can be listed");
         rows.push_back(read_invite(select));
     }
 }
@@ -216,7 +235,8 @@ base::Result<std::vector<ports::InviteRow>> SqliteStore::invites(std::size_t row
 base::Status SqliteStore::invite_revoke(ByteView lookup_id) {
     Statement update(database_->handle(), "UPDATE invite SET revoked=1 WHERE lookup_id=?");
     if (update.bind(lookup_id).step() != SQLITE_DONE) return std::unexpected(database_->error());
-    if (sqlite3_changes(database_->handle()) == 0) return fail(Code::not_found, "there is no such invite");
+    if (sqlite3_changes(database_->handle()) == 0)
+        return fail(Code::not_found, "there is no such invite");
     return {};
 }
 
@@ -227,7 +247,8 @@ base::Status count_use(sqlite3* database, ByteView lookup_id, ByteView redeemer,
                        ports::InviteRow const& invite) {
     Statement again(database, "SELECT 1 FROM redemption WHERE lookup_id=? AND redeemer=?");
     bool const redeemed_before = again.bind(lookup_id).bind(redeemer).step() == SQLITE_ROW;
-    if (!KITH_GUARD("P2.revoked", !invite.revoked)) return fail(Code::conflict, "this invite was revoked");
+    if (!KITH_GUARD("P2.revoked", !invite.revoked))
+        return fail(Code::conflict, "this invite was revoked");
     if (redeemed_before) return {};
     bool const alive = invite.expires == 0 || base::seconds(now) < invite.expires;
     if (!KITH_GUARD("P16.expiry", alive)) return fail(Code::timeout, "this invite has expired");
@@ -243,7 +264,8 @@ base::Status count_use(sqlite3* database, ByteView lookup_id, ByteView redeemer,
 
 }  // namespace
 
-base::Result<ports::InviteRow> SqliteStore::invite_redeem(ByteView lookup_id, ByteView redeemer, base::UnixTime now,
+base::Result<ports::InviteRow> SqliteStore::invite_redeem(ByteView lookup_id, ByteView redeemer,
+                                                          base::UnixTime now,
                                                           std::string_view table, ByteView value) {
     KITH_TRY(database_->run("BEGIN IMMEDIATE"));
     auto const redeem = [&]() -> base::Result<ports::InviteRow> {

@@ -1,7 +1,8 @@
 // io/store/sqlite_store.h: ports::Store on one SQLite file.
 //
-// WAL with synchronous=FULL: an acknowledged write survives power loss (measured in research: NORMAL loses rows).
-// One connection, used on the loop thread only. A second process on the same file is refused at open.
+// WAL with synchronous=FULL: an acknowledged write survives power loss (measured in research:
+// NORMAL loses rows). One connection, used on the loop thread only. A second process on the same
+// file is refused at open.
 #pragma once
 
 #include <filesystem>
@@ -13,15 +14,18 @@ namespace kith::io {
 
 class SqliteStore final : public ports::Store {
 public:
-    // Opens or creates `file` (mode 0600); ":memory:" for tests. Code::conflict when another process holds it,
-    // Code::corrupt when SQLite's quick_check fails, Code::unsupported when a newer kith wrote it.
+    // Opens or creates `file` (mode 0600); ":memory:" for tests. Code::conflict when another
+    // process holds it, Code::corrupt when SQLite's quick_check fails, Code::unsupported when a
+    // newer kith wrote it.
     static base::Result<std::unique_ptr<SqliteStore>> open(std::filesystem::path const& file);
     ~SqliteStore() override;
 
-    base::Result<std::optional<base::Bytes>> get(std::string_view table, base::ByteView key) override;
+    base::Result<std::optional<base::Bytes>> get(std::string_view table,
+                                                 base::ByteView key) override;
     base::Status put(std::string_view table, base::ByteView key, base::ByteView value) override;
     base::Status erase(std::string_view table, base::ByteView key) override;
-    base::Result<std::vector<ports::Row>> scan(std::string_view table, std::size_t rows_max) override;
+    base::Result<std::vector<ports::Row>> scan(std::string_view table,
+                                               std::size_t rows_max) override;
     base::Status invite_add(ports::InviteRow const& invite) override;
     base::Result<std::vector<ports::InviteRow>> invites(std::size_t rows_max) override;
     base::Status invite_revoke(base::ByteView lookup_id) override;

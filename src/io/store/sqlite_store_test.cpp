@@ -17,7 +17,11 @@ base::Bytes id(std::uint8_t value) {
 }
 
 ports::InviteRow invite(std::uint32_t uses_max, std::int64_t expires) {
-    return {.lookup_id = id(1), .record = {1, 2, 3}, .uses_max = uses_max, .expires = expires, .note = "for Bo"};
+    return {.lookup_id = id(1),
+            .record = {1, 2, 3},
+            .uses_max = uses_max,
+            .expires = expires,
+            .note = "for Bo"};
 }
 
 struct TemporaryFile {
@@ -51,7 +55,8 @@ TEST_CASE("P16: an invite is redeemed as often as it allows and not once more") 
     base::UnixTime const now{500};
     CHECK(store->invite_redeem(id(1), id(10), now, "member", {}).has_value());
     CHECK(store->invite_redeem(id(1), id(11), now, "member", {}).has_value());
-    CHECK(store->invite_redeem(id(1), id(12), now, "member", {}).error().code == base::Code::conflict);
+    CHECK(store->invite_redeem(id(1), id(12), now, "member", {}).error().code ==
+          base::Code::conflict);
     CHECK(store->scan("member", 10).value().size() == 2);
 }
 
@@ -102,7 +107,10 @@ TEST_CASE("the file is private, and a second process is told who is in the way")
 TEST_CASE("a file that is no database is refused, not overwritten") {
     TemporaryFile file;
     auto* out = fopen(file.path.c_str(), "w");
-    fputs("these are my holiday notes, not a database at all; they are long enough to look like a header......", out);
+    fputs(
+        "these are my holiday notes, not a database at all; they are long enough to look like a "
+        "header......",
+        out);
     fclose(out);
     CHECK(io::SqliteStore::open(file.path).error().code == base::Code::corrupt);
     CHECK(std::filesystem::file_size(file.path) > 50);

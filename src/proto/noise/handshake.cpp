@@ -78,15 +78,16 @@ public:
     [[nodiscard]] HandshakeHash const& hash() const { return hash_; }
 
     // Both transport keys, the initiator's direction first; the handshake key is gone afterwards.
-    std::pair<CipherState, CipherState> split() {
+    // The keys of the initiator's and of the responder's direction (section 5.2, Split).
+    std::pair<Secret<32>, Secret<32>> split() {
         Secret<64> out;
         crypto::hkdf_sha256(chaining_key_.view(), {}, {}, out.mutable_view());
         key_.reset();
         crypto::wipe(chaining_key_.mutable_view());
         auto const both = out.view();
-        return {CipherState(cipher_, Secret<32>(both.first<32>())),
-                CipherState(cipher_, Secret<32>(both.last<32>()))};
+        return {Secret<32>(both.first<32>()), Secret<32>(both.last<32>())};
     }
+    [[nodiscard]] Cipher cipher() const { return cipher_; }
 
 private:
     Cipher cipher_;
@@ -295,7 +296,7 @@ HandshakeHash HandshakeState::handshake_hash() const {
     return impl_->symmetric.hash();
 }
 
-Channel HandshakeState::split() {
+ChannelKeys HandshakeState::split_keys() {
     KITH_ASSERT(is_finished() && !impl_->failed && !impl_->was_split);
     impl_->was_split = true;
     auto [first, second] = impl_->symmetric.split();
@@ -306,6 +307,14 @@ Channel HandshakeState::split() {
     if (impl_->role == Role::initiator)
         return {.send = std::move(first), .receive = std::move(second), .handshake_hash = hash};
     return {.send = std::move(second), .receive = std::move(first), .handshake_hash = hash};
+}
+
+Channel HandshakeState::split() {
+    auto const cipher = impl_->symmetric.cipher();
+    auto const keys = split_keys();
+    return {.send = CipherState(cipher, keys.send),
+            .receive = CipherState(cipher, keys.receive),
+            .handshake_hash = keys.handshake_hash};
 }
 
 }  // namespace kith::proto::noise

@@ -47,6 +47,13 @@ struct Channel {
     HandshakeHash handshake_hash;
 };
 
+// The same before it is bound to a cipher: for machines that number and seal their own messages (proto/session).
+struct ChannelKeys {
+    crypto::Secret<key_bytes> send;
+    crypto::Secret<key_bytes> receive;
+    HandshakeHash handshake_hash;
+};
+
 class HandshakeState {
 public:
     HandshakeState(Role role, Pattern const& pattern, Cipher cipher, base::ByteView prologue,
@@ -74,6 +81,8 @@ public:
 
     // Asserts is_finished(); at most once. The handshake secrets are wiped.
     Channel split();
+    // The raw keys instead; the same rules.
+    ChannelKeys split_keys();
 
 private:
     struct Impl;

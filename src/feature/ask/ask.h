@@ -1,0 +1,109 @@
+// feature/ask/ask.h: the ask feature of one node: models it holds, stages it computes for others,
+// questions it drives.
+//
+// Owns no sockets and no clock; the node tells it what members say, the pool computes. One instance
+// per node.
+#pragma once
+
+#include <deque>
+#include <map>
+
+#include "feature/ask/model_store.h"
+#include "feature/ask/pipeline.h"
+#include "feature/ask/service.h"
+#include "feature/ask/shard_exchange.h"
+#include "feature/ask/stage_server.h"
+#include "node/node.h"
+
+namespace kith::ask {
+
+inline constexpr std::size_t questions_running_max = 4;
+inline constexpr std::size_t questions_waiting_max = 512;  // S61
+
+struct Options {
+    PrivacyFlags flags;  // as configured; effective() is applied
+    std::size_t threads = 1;
+    std::filesystem::path models_directory;
+};
+
+class Ask final : public node::Feature, public Service {
+public:
+    // All outlive the feature. Starts hashing the shards on disk; models appear as they pass.
+    static base::Result<std::unique_ptr<Ask>> create(Options options, node::Node& node,
+                                                     ports::Pool& pool);
+    ~Ask() override;
+
+    // --- Service
+    base::Result<QuestionId> ask(Question question, Listener listener) override;
+    void cancel(QuestionId id) override;
+    std::vector<ModelCard> models() const override;
+    std::optional<RouteView> last_route() const override { return last_route_; }
+    base::Result<RouteView> planned_route(std::string const& model) const override;
+
+    // --- model management
+    struct AddRequest {
+        std::filesystem::path file;
+        std::string name;                  // empty: from the file
+        std::size_t layers_per_shard = 0;  // 0: chosen
+    };
+    using OnProgress = ShardExchange::OnProgress;
+    using OnModel = std::function<void(base::Result<ModelCard>)>;
+    void add_model(AddRequest request, OnProgress progress, OnModel done);
+    void fetch_model(std::string model, std::vector<std::uint32_t> shards, OnProgress progress,
+                     OnModel done);
+    void cancel_fetch() { exchange_.cancel_fetch(); }
+    // Deletes shards here. Without `last_copy_too` refused when no connected member announces them.
+    enum class Drop { if_held_elsewhere, last_copy_too };
+    void drop_shards(std::string const& model, std::vector<std::uint32_t> shards, Drop drop,
+                     OnModel done);
+
+    [[nodiscard]] std::uint64_t weight_bytes() const;
+    [[nodiscard]] std::uint64_t kv_bytes() const { return server_.kv_bytes(); }
+    [[nodiscard]] bool loading() const { return loads_running_ > 0; }
+    [[nodiscard]] StageServer const& stage_server() const { return server_; }
+
+    // --- node::Feature
+    void on_control(node::AuthenticatedControl const& message, base::Instant now) override;
+    void on_activation(node::AuthenticatedActivation message, base::Instant now) override;
+    void on_peer_up(identity::NodeId const& peer, base::Instant now) override;
+    void on_peer_down(identity::NodeId const& peer, base::Error const& reason,
+                      base::Instant now) override;
+    [[nodiscard]] std::optional<base::Instant> deadline() const override;
+    void on_deadline(base::Instant now) override;
+
+private:
+    Ask(Options options, ModelStore store, node::Node& node, ports::Pool& pool);
+    struct Waiting {
+        QuestionId id;
+        Question question;
+        Listener listener;
+    };
+
+    void reload(std::filesystem::path const& folder, std::function<void(base::Status)> done);
+    [[nodiscard]] ModelCard card(LoadedModel const& model) const;
+    [[nodiscard]] std::vector<Holder> holders(LoadedModel const& model) const;
+    [[nodiscard]] std::set<std::uint32_t> shards_elsewhere(std::string const& model_id) const;
+    base::Result<Plan> make_plan(Question const& question) const;
+    base::Result<std::vector<Stage>> plan_route(LoadedModel const& model, PrivacyFlags flags) const;
+    RouteView view_of(LoadedModel const& model, std::vector<Stage> const& stages,
+                      PrivacyFlags flags) const;
+    base::Status start_question(QuestionId id, Question const& question, Listener const& listener);
+    void start_waiting();
+    [[nodiscard]] base::Instant now() const { return node_.clock().now(); }
+
+    Options options_;
+    PrivacyFlags flags_;
+    ModelStore store_;
+    node::Node& node_;
+    ports::Pool& pool_;
+    ShardExchange exchange_;
+    StageServer server_;
+    std::map<QuestionId, std::shared_ptr<Pipeline>> running_;
+    std::deque<Waiting> waiting_;
+    QuestionId next_id_ = 1;
+    std::optional<RouteView> last_route_;
+    std::size_t loads_running_ = 0;
+    base::Instant expire_at_{};
+};
+
+}  // namespace kith::ask

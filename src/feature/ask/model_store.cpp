@@ -1,0 +1,234 @@
+#include "feature/ask/model_store.h"
+
+#include <fstream>
+
+namespace kith::ask {
+
+namespace fs = std::filesystem;
+using base::Code;
+using base::fail;
+
+namespace {
+
+constexpr std::size_t prefix_chars_min = 6;
+
+base::Result<base::Bytes> read_small_file(fs::path const& path, std::size_t size_max) {
+    std::error_code error;
+    auto const size = fs::file_size(path, error);
+    if (error) return fail(Code::not_found, path.string() + " cannot be read");
+    if (size > size_max) return fail(Code::too_large, path.string() + " is too large");
+    base::Bytes bytes(size);
+    std::ifstream in(path, std::ios::binary);
+    in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size));
+    if (!in) return fail(Code::io, path.string() + " cannot be read");
+    return bytes;
+}
+
+// Written beside and renamed, so that a crash leaves the old file or the new one.
+base::Status write_file(fs::path const& path, std::string const& text) {
+    auto const temporary = fs::path(path).concat(".part");
+    {
+        std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+        out << text;
+        out.flush();
+        if (!out) return fail(Code::io, temporary.string() + " cannot be written");
+    }
+    std::error_code error;
+    fs::rename(temporary, path, error);
+    if (error) return fail(Code::io, path.string() + " cannot be written: " + error.message());
+    return {};
+}
+
+std::vector<std::uint32_t> present_shards(fs::path const& folder, infer::Manifest const& manifest) {
+    std::vector<std::uint32_t> shards;
+    std::error_code error;
+    for (std::uint32_t index = 0; index < manifest.shards.size(); ++index)
+        if (fs::exists(folder / manifest.shards[index].file, error)) shards.push_back(index);
+    return shards;
+}
+
+base::Result<std::shared_ptr<infer::Model const>> load_shards(
+    fs::path const& folder, infer::Manifest const& manifest,
+    std::vector<std::uint32_t> const& shards) {
+    std::vector<infer::ShardEntry> entries;
+    for (auto const index : shards) entries.push_back(manifest.shards[index]);
+    return infer::load_verified(folder.string(), entries);
+}
+
+// The shards whose file is there with the right size and hash; the others are put aside.
+std::vector<std::uint32_t> verified_shards(fs::path const& folder, infer::Manifest const& manifest,
+                                           std::vector<std::string>& warnings) {
+    std::vector<std::uint32_t> shards;
+    for (std::uint32_t index = 0; index < manifest.shards.size(); ++index) {
+        auto const& entry = manifest.shards[index];
+        auto const path = folder / entry.file;
+        std::error_code error;
+        if (!fs::exists(path, error)) continue;
+        auto const mapped = infer::MappedFile::open(path.string());
+        auto const checked = mapped ? infer::verify_shard(mapped->bytes(), entry)
+                                    : base::Status(std::unexpected(mapped.error()));
+        if (checked) {
+            shards.push_back(index);
+            continue;
+        }
+        warnings.push_back(path.string() + " is not used: " + checked.error().message);
+        if (checked.error().code == Code::corrupt)
+            fs::rename(path, fs::path(path).concat(".corrupt"), error);
+    }
+    return shards;
+}
+
+}  // namespace
+
+base::Result<LoadedModelPtr> load_model(fs::path const& folder, std::size_t threads,
+                                        std::vector<std::string>& warnings) {
+    auto const json =
+        KITH_TRY(read_small_file(folder / "manifest.json", infer::manifest_bytes_max));
+    auto loaded = std::make_shared<LoadedModel>();
+    loaded->manifest = KITH_TRY(infer::parse_manifest(json));
+    loaded->id = infer::model_id(loaded->manifest);
+    if (loaded->id != folder.filename().string())
+        return fail(Code::corrupt,
+                    folder.string() + "/manifest.json is not the manifest of this model");
+    loaded->shards = present_shards(folder, loaded->manifest);
+    if (loaded->shards.empty()) return loaded;
+    auto model = load_shards(folder, loaded->manifest, loaded->shards);
+    if (!model) {  // find out which of them is bad and go on with the rest
+        loaded->shards = verified_shards(folder, loaded->manifest, warnings);
+        if (loaded->shards.empty()) return loaded;
+        model = load_shards(folder, loaded->manifest, loaded->shards);
+    }
+    loaded->model = KITH_TRY(std::move(model));
+    loaded->stage = std::make_unique<infer::Stage>(
+        KITH_TRY(infer::Stage::create(loaded->model, {.threads = threads})));
+    if (auto const* file = loaded->model->tokenizer_file()) {
+        loaded->tokenizer.emplace(KITH_TRY(infer::Tokenizer::create(*file)));
+        if (auto const family = infer::detect_chat_family(*file)) loaded->family = *family;
+    }
+    return loaded;
+}
+
+namespace {
+
+// Both ends alone, so that no member who helps with the middle ever needs one of them; the middle
+// in equal parts.
+base::Result<std::vector<infer::LayerRange>> shard_plan(fs::path const& file,
+                                                        std::size_t layers_per_shard) {
+    auto const model = KITH_TRY(infer::Model::load_path(file.string()));
+    auto const layers = model->info().layers_count;
+    constexpr std::size_t parts_default = 8;
+    auto const parts = layers_per_shard == 0 ? std::min(parts_default, layers)
+                                             : (layers + layers_per_shard - 1) / layers_per_shard;
+    return infer::default_shard_plan(layers, parts);
+}
+
+}  // namespace
+
+base::Result<fs::path> cut_into(fs::path const& models, fs::path const& file,
+                                std::string const& name, std::size_t layers_per_shard,
+                                infer::Progress const& progress) {
+    auto const building = models / ".building";
+    std::error_code error;
+    fs::remove_all(building, error);
+    fs::create_directories(building, error);
+    if (error) return fail(Code::io, building.string() + " cannot be made: " + error.message());
+    auto const cut = [&]() -> base::Result<fs::path> {
+        auto manifest = KITH_TRY(
+            infer::cut_model(file.string(), building.string(),
+                             {.plan = KITH_TRY(shard_plan(file, layers_per_shard))}, progress));
+        if (!name.empty() && name != manifest.name) {
+            manifest.name = KITH_TRY(infer::sanitize_path_component(name));
+            KITH_TRY(write_file(building / "manifest.json", infer::write_manifest(manifest)));
+        }
+        auto const folder = models / infer::model_id(manifest);
+        if (fs::exists(folder))
+            fs::remove_all(folder, error);  // the same content: fills up what is missing
+        fs::rename(building, folder, error);
+        if (error)
+            return fail(Code::io, folder.string() + " cannot be put in place: " + error.message());
+        return folder;
+    }();
+    if (!cut) fs::remove_all(building, error);
+    return cut;
+}
+
+base::Result<ModelStore> ModelStore::open(fs::path directory, std::size_t threads) {
+    std::error_code error;
+    fs::create_directories(directory, error);
+    if (error)
+        return fail(Code::io, "the model folder " + directory.string() +
+                                  " cannot be made: " + error.message());
+    fs::permissions(directory, fs::perms::owner_all, error);
+    return ModelStore(std::move(directory), threads);
+}
+
+std::vector<fs::path> ModelStore::folders() const {
+    std::vector<fs::path> found;
+    std::error_code error;
+    for (auto const& entry : fs::directory_iterator(directory_, error)) {
+        if (found.size() == models_max) break;
+        if (fs::exists(entry.path() / "manifest.json", error)) found.push_back(entry.path());
+    }
+    return found;
+}
+
+void ModelStore::put(LoadedModelPtr model) {
+    models_[model->id] = std::move(model);
+}
+
+LoadedModelPtr ModelStore::get(std::string const& id) const {
+    auto const found = models_.find(id);
+    return found == models_.end() ? nullptr : found->second;
+}
+
+base::Result<LoadedModelPtr> ModelStore::find(std::string const& wanted) const {
+    if (wanted.empty()) {
+        if (models_.size() == 1) return models_.begin()->second;
+        return fail(Code::invalid,
+                    models_.empty()
+                        ? "this machine knows no model yet; begin with: kith models add FILE"
+                        : "several models are known; name one of: kith models list");
+    }
+    LoadedModelPtr match;
+    for (auto const& [id, model] : models_) {
+        bool const fits = id == wanted || model->manifest.name == wanted ||
+                          (wanted.size() >= prefix_chars_min && id.starts_with(wanted));
+        if (!fits) continue;
+        if (match)
+            return fail(Code::conflict,
+                        "several models are called that; use the id of: kith models list");
+        match = model;
+    }
+    if (!match)
+        return fail(Code::not_found, "no model of that name is known here (see: kith models list)");
+    return match;
+}
+
+base::Result<LoadedModelPtr> ModelStore::adopt_manifest(infer::Manifest const& manifest) {
+    auto const id = infer::model_id(manifest);
+    if (auto known = get(id)) return known;
+    if (models_.size() >= models_max)
+        return fail(Code::too_large, "too many models are known here; remove some");
+    std::error_code error;
+    fs::create_directories(folder(id), error);
+    if (error) return fail(Code::io, "the folder of the model cannot be made: " + error.message());
+    KITH_TRY(write_file(folder(id) / "manifest.json", infer::write_manifest(manifest)));
+    auto model = std::make_shared<LoadedModel>();
+    model->id = id;
+    model->manifest = manifest;
+    put(model);
+    return model;
+}
+
+base::Status ModelStore::drop(std::string const& id, std::vector<std::uint32_t> const& shards) {
+    auto const model = get(id);
+    if (!model) return fail(Code::not_found, "no such model");
+    for (auto const index : shards) {
+        std::error_code error;
+        fs::remove(folder(id) / model->manifest.shards.at(index).file, error);
+        if (error) return fail(Code::io, "a shard cannot be removed: " + error.message());
+    }
+    return {};
+}
+
+}  // namespace kith::ask

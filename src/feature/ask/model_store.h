@@ -1,0 +1,88 @@
+// feature/ask/model_store.h: the models on this machine: one folder per model id with manifest.json
+// and the shards that are held. Nothing is used that has not been hashed against the manifest first
+// (S87).
+//
+// Used on the loop thread, except the functions marked "worker", which only touch what they are
+// given.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "infer/chat_template.h"
+#include "infer/shard.h"
+#include "infer/stage.h"
+#include "infer/tokenizer.h"
+
+namespace kith::ask {
+
+inline constexpr std::size_t models_max = 256;
+
+// A model with the shards that were held when it was loaded. Immutable but for `stage`, which only
+// the worker thread uses. Replaced as a whole when shards come or go; requests under way keep the
+// old one.
+struct LoadedModel {
+    std::string id;
+    infer::Manifest manifest;
+    std::vector<std::uint32_t> shards;          // held, ascending
+    std::shared_ptr<infer::Model const> model;  // nullptr when no shard is held
+    std::unique_ptr<infer::Stage> stage;        // worker thread only
+    std::optional<infer::Tokenizer> tokenizer;  // with shard 0
+    std::optional<infer::ChatFamily> family;
+};
+using LoadedModelPtr = std::shared_ptr<LoadedModel>;
+
+// Worker: hashes and maps the shards that are present in `folder`. A shard that fails its hash is
+// renamed to
+// *.corrupt, reported through `warnings` and not loaded.
+base::Result<LoadedModelPtr> load_model(std::filesystem::path const& folder, std::size_t threads,
+                                        std::vector<std::string>& warnings);
+
+// Worker: cuts `file` into shards, hashes them and puts them under their model id into `models`.
+// Built in a folder beside and renamed when complete. `name` empty: the file's own. Code::conflict
+// when the model is there already.
+base::Result<std::filesystem::path> cut_into(std::filesystem::path const& models,
+                                             std::filesystem::path const& file,
+                                             std::string const& name, std::size_t layers_per_shard,
+                                             infer::Progress const& progress);
+
+class ModelStore {
+public:
+    // Makes the directory (0700). Does not load; call load_model for each of folders().
+    static base::Result<ModelStore> open(std::filesystem::path directory, std::size_t threads);
+
+    [[nodiscard]] std::vector<std::filesystem::path> folders() const;
+    [[nodiscard]] std::filesystem::path folder(std::string const& id) const {
+        return directory_ / id;
+    }
+    [[nodiscard]] std::filesystem::path const& directory() const { return directory_; }
+    [[nodiscard]] std::size_t threads() const { return threads_; }
+
+    void put(LoadedModelPtr model);
+    void forget(std::string const& id) { models_.erase(id); }
+    [[nodiscard]] LoadedModelPtr get(std::string const& id) const;
+    // By id, a unique prefix of at least 6 characters of one, or name; empty: the only one there
+    // is.
+    [[nodiscard]] base::Result<LoadedModelPtr> find(std::string const& model) const;
+    [[nodiscard]] std::map<std::string, LoadedModelPtr> const& all() const { return models_; }
+
+    // Saves a manifest received from a peer under its id, so that shards can be fetched into the
+    // folder.
+    base::Result<LoadedModelPtr> adopt_manifest(infer::Manifest const& manifest);
+    // Deletes shard files; the caller reloads.
+    base::Status drop(std::string const& id, std::vector<std::uint32_t> const& shards);
+
+private:
+    ModelStore(std::filesystem::path directory, std::size_t threads)
+        : directory_(std::move(directory)), threads_(threads) {}
+
+    std::filesystem::path directory_;
+    std::size_t threads_;
+    std::map<std::string, LoadedModelPtr> models_;
+};
+
+}  // namespace kith::ask

@@ -1,0 +1,66 @@
+#include "feature/ask/sequence.h"
+
+#include <bit>
+#include <cstring>
+
+namespace kith::ask {
+
+using base::Code;
+using base::fail;
+
+static_assert(std::endian::native == std::endian::little, "tensors travel in little endian");
+
+base::Result<Sequence> Sequence::create(LoadedModelPtr model, Part part, std::size_t positions_max,
+                                        std::optional<infer::SamplerOptions> sampling) {
+    if (!model->model) return fail(Code::unsupported, "this machine holds no shard of the model");
+    infer::LayerRange const range{part.layers.begin, part.layers.end};
+    bool const has_layers = range.begin == range.end || model->model->has_layers(range);
+    if (!has_layers || (part.does_embedding && !model->model->has_embedding()) ||
+        (part.does_head && !model->model->has_head()))
+        return fail(Code::unsupported, "this machine does not hold this part of the model");
+    Sequence sequence(std::move(model), part);
+    if (range.begin != range.end)
+        sequence.cache_.emplace(KITH_TRY(
+            infer::KvCache::create(sequence.model_->model->hparams(), range, positions_max)));
+    if (part.does_head) {
+        if (!sampling)
+            return fail(Code::invalid, "the head was asked for without sampling options");
+        sequence.sampler_.emplace(KITH_TRY(infer::Sampler::create(*sampling)));
+        sequence.logits_.resize(sequence.model_->manifest.vocabulary_size);
+    }
+    return sequence;
+}
+
+base::Status Sequence::embed(std::vector<infer::TokenId> const& tokens,
+                             std::vector<float>& hidden) {
+    hidden.resize(tokens.size() * hidden_size());
+    return model_->stage->embed(tokens, hidden);
+}
+
+base::Status Sequence::forward(std::vector<float>& hidden, std::size_t position,
+                               std::atomic<bool> const& cancel) {
+    if (!cache_) return {};
+    return model_->stage->forward(*cache_, hidden, position, {part_.layers.begin, part_.layers.end},
+                                  &cancel);
+}
+
+base::Result<infer::TokenId> Sequence::sample(std::vector<float> const& hidden) {
+    auto const last_row = std::span<float const>(hidden).last(hidden_size());
+    KITH_TRY(model_->stage->logits(last_row, logits_));
+    return sampler_->sample(logits_);
+}
+
+base::Result<std::vector<float>> decode_tensor(base::ByteView bytes, std::size_t rows,
+                                               std::size_t hidden) {
+    if (rows == 0 || hidden == 0 || bytes.size() != rows * hidden * sizeof(float))
+        return fail(Code::invalid, "a tensor does not have the size its shape says");
+    std::vector<float> values(rows * hidden);
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+}
+
+base::ByteView tensor_bytes(std::vector<float> const& hidden) {
+    return {reinterpret_cast<std::uint8_t const*>(hidden.data()), hidden.size() * sizeof(float)};
+}
+
+}  // namespace kith::ask

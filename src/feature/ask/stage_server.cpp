@@ -1,0 +1,287 @@
+#include "feature/ask/stage_server.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/sabotage.h"
+
+namespace kith::ask {
+
+using base::Code;
+using base::fail;
+using wire::v1::StageForward;
+
+// A sequence and what is known about it on the loop thread. The worker touches `sequence` only.
+struct StageServer::Served {
+    std::optional<Sequence> sequence;
+    LoadedModelPtr model;
+    Sequence::Part part;
+    std::size_t positions_max = 0;
+    std::size_t position_next = 0;  // checked when a forward arrives, before it is computed
+    std::size_t waiting = 0;
+    std::size_t bytes = 0;
+    base::Instant used;
+    std::atomic<bool> cancelled = false;
+};
+
+// One forward on its way through the worker.
+struct StageServer::Work {
+    StageForward forward;
+    std::vector<infer::TokenId> tokens;
+    std::vector<float> hidden;
+    std::shared_ptr<Served> served;
+    std::optional<infer::TokenId> token;
+    base::Status status;
+
+    void run();
+};
+
+void StageServer::Work::run() {
+    status = [&]() -> base::Status {
+        if (served->cancelled) return fail(Code::cancelled, "the request was cancelled");
+        auto& sequence = *served->sequence;
+        if (sequence.part().does_embedding) KITH_TRY(sequence.embed(tokens, hidden));
+        KITH_TRY(sequence.forward(hidden, forward.position(), served->cancelled));
+        if (sequence.part().does_head && forward.last_row_only())
+            token = KITH_TRY(sequence.sample(hidden));
+        return {};
+    }();
+}
+
+StageServer::StageServer(node::Node& node, ModelStore const& store, ports::Pool& pool)
+    : node_(node), store_(store), pool_(pool) {}
+
+base::Result<RequestId> parse_request_id(std::string const& bytes) {
+    RequestId id;
+    if (bytes.size() != id.size()) return fail(Code::invalid, "a request id has the wrong size");
+    std::ranges::copy(base::as_bytes(bytes), id.begin());
+    return id;
+}
+
+base::Result<identity::NodeId> parse_node_id(std::string const& bytes) {
+    identity::NodeId node;
+    if (bytes.size() != node.bytes.size())
+        return fail(Code::invalid, "a node id has the wrong size");
+    std::ranges::copy(base::as_bytes(bytes), node.bytes.begin());
+    return node;
+}
+
+namespace {
+
+// Who sent this, and is it addressed to this node? The hop before, or the asker for the first (S72:
+// nobody is skipped).
+base::Status check_hops(StageForward const& forward, identity::NodeId const& sender,
+                        identity::NodeId const& self) {
+    if (forward.hops_size() == 0 || forward.hops_size() > static_cast<int>(stages_max) ||
+        forward.hop() >= static_cast<std::uint32_t>(forward.hops_size()))
+        return fail(Code::invalid, "the route of a request is malformed");
+    auto const hop = static_cast<int>(forward.hop());
+    if (forward.hops(hop).node_id() != base::to_text(self.bytes))
+        return fail(Code::forbidden, "a request reached a machine it is not for");
+    auto const& before = hop == 0 ? forward.asker() : forward.hops(hop - 1).node_id();
+    if (!KITH_GUARD("S72.previous_hop", before == base::to_text(sender.bytes)))
+        return fail(Code::unauthorized,
+                    "a request came from a machine that is not the hop before this one");
+    return {};
+}
+
+// S75, S77: tokens for the hop that embeds, a tensor marked pre_embedded for every other first hop.
+base::Status check_input(StageForward const& forward, std::size_t tensor_size,
+                         std::size_t hidden_size) {
+    auto const& hop = forward.hops(static_cast<int>(forward.hop()));
+    if (forward.rows() == 0 || forward.rows() > rows_per_forward_max)
+        return fail(Code::invalid, "a request has an impossible number of rows");
+    if (hop.does_embedding()) {
+        if (forward.hop() != 0 || forward.pre_embedded() || tensor_size != 0 ||
+            forward.token_ids_size() != static_cast<int>(forward.rows()))
+            return fail(Code::invalid,
+                        "a request for the embedding must carry token ids and nothing else");
+        return {};
+    }
+    if (forward.hop() == 0 && !forward.pre_embedded())
+        return fail(Code::invalid, "a request without token ids must be marked pre_embedded");
+    if (forward.token_ids_size() != 0)
+        return fail(Code::invalid, "a request carries both tokens and activations");
+    if (forward.hidden() != hidden_size ||
+        tensor_size != std::size_t{forward.rows()} * hidden_size * sizeof(float))
+        return fail(Code::invalid, "a tensor does not have the size its shape says");
+    return {};
+}
+
+std::optional<infer::SamplerOptions> sampling_of(StageForward const& forward) {
+    if (!forward.has_sampling()) return std::nullopt;
+    auto const& wanted = forward.sampling();
+    return infer::SamplerOptions{.temperature = wanted.temperature(),
+                                 .top_k = wanted.top_k(),
+                                 .top_p = wanted.top_p(),
+                                 .seed = wanted.seed()};
+}
+
+}  // namespace
+
+void StageServer::on_forward(node::AuthenticatedActivation const& message, base::Instant now) {
+    auto const& forward = message->message.forward();
+    if (auto const accepted = check_and_submit(message, now); !accepted) {
+        node_.log("a stage request of " + message.sender().to_short() +
+                  " was refused: " + accepted.error().message);
+        send_failure(forward, accepted.error());
+    }
+}
+
+base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& message,
+                                           base::Instant now) {
+    auto const& forward = message->message.forward();
+    auto const id = KITH_TRY(parse_request_id(forward.request_id()));
+    auto const asker = KITH_TRY(parse_node_id(forward.asker()));
+    KITH_TRY(check_hops(forward, message.sender(), node_.identity().node_id()));
+    auto const served = KITH_TRY(find_or_create({asker, id}, forward, now));
+    KITH_TRY(check_input(forward, message->tensor.size(), served->model->manifest.hidden_size));
+    if (forward.position() != served->position_next ||
+        served->position_next + forward.rows() > served->positions_max)
+        return fail(Code::conflict, "a request does not continue where the last one ended");
+    if (served->waiting >= forwards_waiting_max)
+        return fail(Code::too_large, "too many steps of one request wait");
+
+    auto work = std::make_shared<Work>();
+    work->forward = forward;
+    work->served = served;
+    if (served->part.does_embedding)
+        for (auto const token : forward.token_ids())
+            work->tokens.push_back(static_cast<infer::TokenId>(token));
+    else
+        work->hidden = KITH_TRY(decode_tensor(message->tensor, forward.rows(), forward.hidden()));
+    served->position_next += forward.rows();
+    served->used = now;
+    ++served->waiting;
+    pool_.submit([work] { work->run(); },
+                 [this, key = Key{asker, id}, work] { on_computed(key, work); });
+    return {};
+}
+
+base::Result<std::shared_ptr<StageServer::Served>> StageServer::find_or_create(
+    Key const& key, StageForward const& forward, base::Instant now) {
+    if (auto const found = served_.find(key); found != served_.end()) return found->second;
+    if (forward.step() != 0)
+        return fail(Code::not_found,
+                    "this machine does not know the request (any more); ask again");
+    auto const of_asker = std::ranges::count_if(
+        served_, [&](auto const& entry) { return entry.first.first == key.first; });
+    if (served_.size() >= sequences_max ||
+        of_asker >= static_cast<std::ptrdiff_t>(sequences_per_asker_max))
+        return fail(Code::unavailable,
+                    "this machine computes as many requests as it may; try again later");
+    auto const model_id = base::to_hex(base::as_bytes(forward.model_id()));
+    auto const model = store_.get(model_id);
+    if (!model) return fail(Code::not_found, "this machine does not have the model");
+    if (forward.positions_max() == 0 || forward.positions_max() > positions_max_max)
+        return fail(Code::invalid, "a request asks for an impossible context length");
+    auto const& hop = forward.hops(static_cast<int>(forward.hop()));
+    if (hop.layers_begin() > hop.layers_end() || hop.layers_end() > model->manifest.layers_count)
+        return fail(Code::invalid, "a request asks for layers the model does not have");
+
+    auto served = std::make_shared<Served>();
+    served->model = model;
+    served->part = {.layers = {hop.layers_begin(), hop.layers_end()},
+                    .does_embedding = hop.does_embedding(),
+                    .does_head = hop.does_head()};
+    served->positions_max = forward.positions_max();
+    served->used = now;
+    served->sequence.emplace(KITH_TRY(
+        Sequence::create(model, served->part, served->positions_max, sampling_of(forward))));
+    served->bytes = served->sequence->bytes();
+    if (kv_bytes_ + served->bytes > kv_bytes_max)
+        return fail(Code::unavailable,
+                    "this machine has no memory for another request; try again later");
+    kv_bytes_ += served->bytes;
+    served_.emplace(key, served);
+    return served;
+}
+
+// On the loop thread: pass the result on, or tell the asker why there is none.
+void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work) {
+    --work->served->waiting;
+    if (work->served->cancelled) return;
+    if (!work->status) {
+        send_failure(work->forward, work->status.error());
+        return erase(key);
+    }
+    ++forwards_computed_;
+    auto const& forward = work->forward;
+    wire::v1::StageMessage message;
+    std::vector<float> const& hidden = work->hidden;
+    auto const hop = forward.hop() + 1;
+    if (hop < static_cast<std::uint32_t>(forward.hops_size())) {
+        auto* next = message.mutable_forward();
+        *next = forward;
+        next->clear_token_ids();
+        next->set_hop(hop);
+        next->set_hidden(static_cast<std::uint32_t>(work->served->model->manifest.hidden_size));
+        auto const to = parse_node_id(forward.hops(static_cast<int>(hop)).node_id());
+        auto const sent = to ? node_.send(*to, message, tensor_bytes(hidden))
+                             : base::Status(std::unexpected(to.error()));
+        if (!sent)
+            send_failure(forward, {sent.error().code,
+                                   "the next machine cannot be reached: " + sent.error().message});
+        return;
+    }
+    auto* result = message.mutable_result();
+    result->set_request_id(forward.request_id());
+    result->set_step(forward.step());
+    base::ByteView tensor;
+    if (work->token) {
+        result->set_has_token(true);
+        result->set_token_id(static_cast<std::uint32_t>(*work->token));
+    } else if (!work->served->part.does_head) {
+        auto const hidden_size = work->served->model->manifest.hidden_size;
+        auto const rows = forward.last_row_only() ? std::size_t{1} : std::size_t{forward.rows()};
+        result->set_rows(static_cast<std::uint32_t>(rows));
+        result->set_hidden(static_cast<std::uint32_t>(hidden_size));
+        tensor = tensor_bytes(hidden).last(rows * hidden_size * sizeof(float));
+    }
+    if (auto const sent = node_.send(key.first, message, tensor); !sent)
+        node_.log("a result could not be sent to " + key.first.to_short() + ": " +
+                  sent.error().message);
+}
+
+void StageServer::send_failure(StageForward const& forward, base::Error const& error) {
+    auto const asker = parse_node_id(forward.asker());
+    if (!asker) return;
+    wire::v1::Control control;
+    auto* failed = control.mutable_stage_failed();
+    failed->set_request_id(forward.request_id());
+    failed->set_asker(forward.asker());
+    failed->set_hop(forward.hop());
+    failed->set_code(static_cast<std::uint32_t>(error.code));
+    failed->set_sentence(error.message);
+    (void)node_.send(*asker, control);
+}
+
+void StageServer::on_close(identity::NodeId const& asker, RequestId const& id) {
+    erase({asker, id});
+}
+
+void StageServer::erase(Key const& key) {
+    auto const found = served_.find(key);
+    if (found == served_.end()) return;
+    found->second->cancelled = true;
+    kv_bytes_ -= found->second->bytes;
+    served_.erase(found);
+}
+
+void StageServer::on_peer_down(identity::NodeId const& peer) {
+    for (auto it = served_.begin(); it != served_.end();) {
+        auto const key = (it++)->first;
+        if (key.first == peer) erase(key);
+    }
+}
+
+void StageServer::expire(base::Instant now) {
+    for (auto it = served_.begin(); it != served_.end();) {
+        auto const key = it->first;
+        bool const idle = now >= it->second->used + sequence_lives;
+        ++it;
+        if (idle) erase(key);
+    }
+}
+
+}  // namespace kith::ask

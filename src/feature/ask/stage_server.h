@@ -1,0 +1,71 @@
+// feature/ask/stage_server.h: computes layers for other members (and for this node, where a route
+// comes back to it).
+//
+// A StageForward is checked completely before any layer runs: the sender is the hop before this
+// one, this node is the hop it is addressed to, the layers are held, shape and size of the tensor
+// agree, the position is the next one. Then the worker computes, and the result goes to the next
+// hop, or to the asker from the last one.
+//
+// Limits: sequences_max sequences, sequences_per_asker_max for one asker, kv_bytes_max of KV cache
+// in all; a sequence that is not used for sequence_lives is dropped. When an asker is gone, so are
+// its sequences.
+#pragma once
+
+#include <map>
+
+#include "feature/ask/sequence.h"
+#include "node/node.h"
+#include "ports/pool.h"
+
+namespace kith::ask {
+
+inline constexpr std::size_t sequences_max = 256;
+inline constexpr std::size_t sequences_per_asker_max = 16;
+inline constexpr std::size_t kv_bytes_max = std::size_t{4} << 30U;
+inline constexpr std::size_t rows_per_forward_max = 128;
+inline constexpr std::size_t positions_max_max = 131072;
+inline constexpr std::size_t forwards_waiting_max = 8;  // of one sequence, not yet computed
+inline constexpr base::Duration sequence_lives = std::chrono::minutes(10);
+
+using RequestId = base::ByteArray<16>;
+
+class StageServer {
+public:
+    // All outlive the server.
+    StageServer(node::Node& node, ModelStore const& store, ports::Pool& pool);
+
+    void on_forward(node::AuthenticatedActivation const& message, base::Instant now);
+    // From the loopback of this node's own route: the sender is this node.
+    void on_close(identity::NodeId const& asker, RequestId const& id);
+    void on_peer_down(identity::NodeId const& peer);
+    void expire(base::Instant now);
+
+    [[nodiscard]] std::size_t kv_bytes() const { return kv_bytes_; }
+    // Forwards that passed every check and were computed; tests of P11 watch it.
+    [[nodiscard]] std::uint64_t forwards_computed() const { return forwards_computed_; }
+
+private:
+    struct Served;
+    struct Work;
+    using Key = std::pair<identity::NodeId, RequestId>;
+
+    base::Status check_and_submit(node::AuthenticatedActivation const& message, base::Instant now);
+    base::Result<std::shared_ptr<Served>> find_or_create(Key const& key,
+                                                         wire::v1::StageForward const& forward,
+                                                         base::Instant now);
+    void on_computed(Key const& key, std::shared_ptr<Work> const& work);
+    void send_failure(wire::v1::StageForward const& forward, base::Error const& error);
+    void erase(Key const& key);
+
+    node::Node& node_;
+    ModelStore const& store_;
+    ports::Pool& pool_;
+    std::map<Key, std::shared_ptr<Served>> served_;
+    std::size_t kv_bytes_ = 0;
+    std::uint64_t forwards_computed_ = 0;
+};
+
+base::Result<RequestId> parse_request_id(std::string const& bytes);
+base::Result<identity::NodeId> parse_node_id(std::string const& bytes);
+
+}  // namespace kith::ask

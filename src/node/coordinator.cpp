@@ -1,0 +1,272 @@
+#include "node/coordinator.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/sabotage.h"
+#include "crypto/hash.h"
+#include "identity/contexts.h"
+#include "proto/membership/secret_wrap.h"
+#include "wire/multiaddr.h"
+#include "wire/reader.h"
+#include "wire/writer.h"
+
+namespace kith::node {
+
+using base::Code;
+using base::fail;
+namespace membership = proto::membership;
+
+namespace {
+
+constexpr std::string_view member_table = "member";
+constexpr std::string_view version_table = "list_version";
+constexpr std::size_t prefix_chars_min = 8;
+
+// The record of an invite row: certificate and wrapped secret.
+struct InviteRecord {
+    base::Bytes certificate;
+    base::Bytes wrapped_secret;
+};
+
+base::Bytes encode_record(InviteRecord const& record) {
+    wire::Writer writer;
+    writer.prefixed_u16(record.certificate).prefixed_u16(record.wrapped_secret);
+    return writer.take();
+}
+
+base::Result<InviteRecord> parse_record(base::ByteView bytes) {
+    wire::Reader reader(bytes);
+    InviteRecord record;
+    record.certificate =
+        base::to_bytes(KITH_TRY(reader.prefixed_u16(membership::certificate_bytes_max)));
+    record.wrapped_secret =
+        base::to_bytes(KITH_TRY(reader.prefixed_u16(membership::wrapped_secret_bytes)));
+    KITH_TRY(reader.expect_end());
+    return record;
+}
+
+base::Status check_options(InviteOptions const& options) {
+    if (!KITH_GUARD("P16.uses_range",
+                    options.uses_max >= 1 && options.uses_max <= membership::invite_uses_max))
+        return fail(Code::invalid, "--max-uses must be between 1 and 10000");
+    if (options.lifetime_s < 0 || options.lifetime_s > invite_lifetime_max_s)
+        return fail(Code::invalid, "--expires-hours must be above 0 and at most 8760");
+    if (options.note.size() > note_chars_max)
+        return fail(Code::invalid, "--note may have 500 characters at most");
+    return {};
+}
+
+template <std::size_t N>
+base::Result<crypto::Secret<N>> random_secret(ports::Rng& rng) {
+    crypto::Secret<N> secret;
+    KITH_TRY(rng.fill(secret.mutable_view()));
+    return secret;
+}
+
+}  // namespace
+
+std::vector<std::string> acceptable_addresses(
+    google::protobuf::RepeatedPtrField<std::string> const& addresses) {
+    std::vector<std::string> accepted;
+    for (auto const& address : addresses) {
+        if (accepted.size() == membership::token_addresses_max) break;
+        if (address.size() > 128) continue;
+        auto const parsed = wire::Multiaddr::from_text(address);
+        if (parsed && parsed->tcp_endpoint()) accepted.push_back(address);
+    }
+    return accepted;
+}
+
+base::Result<Coordinator> Coordinator::create(Edges edges, Swarm const& swarm, base::UnixTime now) {
+    Coordinator coordinator(edges, swarm.id);
+    auto const stored = KITH_TRY(edges.store.get(version_table, swarm.id));
+    if (stored && stored->size() == 8) coordinator.version_ = base::load_be<std::uint64_t>(*stored);
+    KITH_TRY(coordinator.rebuild(now));
+    return coordinator;
+}
+
+// Signs the log as the next version. The version is stored before the list is shown to anybody, so
+// it never repeats.
+base::Status Coordinator::rebuild(base::UnixTime now) {
+    membership::MemberList list{.swarm_id = swarm_id_,
+                                .version = version_ + 1,
+                                .issued = now,
+                                .operator_binding = identity::encode(edges_.identity.binding())};
+    for (auto const& row : KITH_TRY(edges_.store.scan(member_table, membership::members_max)))
+        list.entries.push_back(KITH_TRY(membership::decode_entry(row.value)));
+    base::ByteArray<8> version;
+    base::store_be<std::uint64_t>(version, list.version);
+    KITH_TRY(edges_.store.put(version_table, swarm_id_, version));
+    auto body = membership::encode_list_body(list);
+    auto const signature = edges_.identity.sign_operational(membership::list_statement(body));
+    encoded_ = membership::append_list_signature(std::move(body), signature);
+    hash_ = crypto::sha256(encoded_);
+    version_ = list.version;
+    return {};
+}
+
+base::Result<IssuedInvite> Coordinator::create_invite(InviteOptions const& options,
+                                                      Swarm const& swarm,
+                                                      std::vector<std::string> const& addresses,
+                                                      base::UnixTime now) {
+    KITH_TRY(check_options(options));
+    if (addresses.empty())
+        return fail(Code::conflict,
+                    "nobody could find this machine: start it with kith serve, or set [peer] "
+                    "announce in config.toml");
+    membership::Token token;
+    token.swarm_id = swarm.id;
+    token.operator_root = edges_.identity.root_id();
+    token.coordinator = edges_.identity.peer_id();
+    token.addresses = addresses;
+    if (token.addresses.size() > membership::token_addresses_max)
+        token.addresses.resize(membership::token_addresses_max);
+    token.expires = options.lifetime_s == 0
+                        ? base::UnixTime{}
+                        : base::UnixTime{base::seconds(now) + options.lifetime_s};
+    token.seed = KITH_TRY(random_secret<32>(edges_.rng));
+    auto const keys = membership::derive_token_keys(token.seed);
+
+    auto certificate =
+        membership::certificate_body({.swarm_id = swarm.id,
+                                      .lookup_id = keys.lookup_id,
+                                      .invite_public_key = keys.invite_key.public_key(),
+                                      .uses_max = options.uses_max,
+                                      .created = now,
+                                      .expires = token.expires});
+    base::append(certificate,
+                 KITH_TRY(edges_.identity.sign_root(identity::context::invite, certificate,
+                                                    KITH_TRY(random_secret<32>(edges_.rng)))));
+    base::ByteArray<24> salt;
+    KITH_TRY(edges_.rng.fill(salt));
+    auto wrapped = KITH_TRY(membership::wrap_secret(keys.wrap_key, swarm.id, swarm.secret, salt));
+    KITH_TRY(
+        edges_.store.invite_add({.lookup_id = base::to_bytes(keys.lookup_id),
+                                 .record = encode_record({.certificate = std::move(certificate),
+                                                          .wrapped_secret = std::move(wrapped)}),
+                                 .uses_max = options.uses_max,
+                                 .created = base::seconds(now),
+                                 .expires = base::seconds(token.expires),
+                                 .note = options.note}));
+    return IssuedInvite{.token = membership::format_token(token),
+                        .lookup_id = keys.lookup_id,
+                        .uses_max = options.uses_max,
+                        .expires = token.expires};
+}
+
+base::Result<std::vector<ports::InviteRow>> Coordinator::invites() {
+    return edges_.store.invites(invites_max);
+}
+
+base::Result<membership::LookupId> Coordinator::revoke_invite(std::string_view prefix) {
+    if (prefix.size() < prefix_chars_min)
+        return fail(Code::invalid,
+                    "give at least 8 characters of the invite's id (see: kith invite list)");
+    std::optional<membership::LookupId> found;
+    for (auto const& invite : KITH_TRY(invites())) {
+        if (!base::to_hex(invite.lookup_id).starts_with(prefix)) continue;
+        if (found)
+            return fail(Code::conflict, "these characters fit several invites; give more of them");
+        found.emplace();
+        std::ranges::copy(invite.lookup_id, found->begin());
+    }
+    if (!found) return fail(Code::not_found, "there is no such invite (see: kith invite list)");
+    KITH_TRY(edges_.store.invite_revoke(*found));
+    return *found;
+}
+
+// Checks everything that can be checked without counting, and encodes the log entry.
+base::Result<base::Bytes> Coordinator::entry_for(wire::v1::JoinRequest const& request,
+                                                 AuthenticatedPeer const& peer,
+                                                 base::UnixTime now) const {
+    auto const binding = KITH_TRY(identity::verify_binding(
+        KITH_TRY(identity::decode_binding(base::as_bytes(request.binding()))), now));
+    if (!KITH_GUARD("E4.link_key", binding.node_id() == peer.peer().node_id()))
+        return fail(Code::unauthorized, "the identity binding is not of the machine that sent it");
+    if (request.lookup_id().size() != 32 || request.statement_signature().size() != 64)
+        return fail(Code::invalid, "the join request is malformed");
+    auto const rows = KITH_TRY(edges_.store.invites(invites_max));
+    auto const row = std::ranges::find_if(rows, [&](auto const& invite) {
+        return base::equal(invite.lookup_id, base::as_bytes(request.lookup_id()));
+    });
+    if (row == rows.end()) return fail(Code::not_found, "this invite is not known here");
+    auto const record = KITH_TRY(parse_record(row->record));
+    auto const certificate = KITH_TRY(membership::check_certificate(
+        record.certificate, edges_.identity.root_public_key(), swarm_id_));
+    membership::Entry entry{.binding = base::to_bytes(base::as_bytes(request.binding())),
+                            .certificate = record.certificate,
+                            .joined = now};
+    std::ranges::copy(base::as_bytes(request.statement_signature()),
+                      entry.statement_signature.begin());
+    auto const statement = membership::join_statement(
+        swarm_id_, certificate->lookup_id, binding.root_id(), binding.node_id(), entry.binding);
+    bool const holds_token = crypto::ed25519_verify(certificate->invite_public_key, statement,
+                                                    entry.statement_signature);
+    if (!KITH_GUARD("P2.token", holds_token))
+        return fail(Code::unauthorized, "this invite is not known here");
+    return membership::encode_entry(entry);
+}
+
+base::Result<wire::v1::Grant> Coordinator::redeem(wire::v1::JoinRequest const& request,
+                                                  AuthenticatedPeer const& peer, Swarm const& swarm,
+                                                  base::UnixTime now) {
+    auto const entry = KITH_TRY(entry_for(request, peer, now));
+    auto const binding = KITH_TRY(identity::decode_binding(base::as_bytes(request.binding())));
+    auto const root_id = identity::RootId::of(binding.body.root);
+    if (root_id == edges_.identity.root_id())
+        return fail(Code::conflict, "the operator is a member already");
+    auto const members = KITH_TRY(edges_.store.scan(member_table, membership::members_max));
+    if (members.size() + 1 >= membership::members_max)
+        return fail(Code::too_large, "this swarm is full");
+    auto const invite = KITH_TRY(edges_.store.invite_redeem(
+        base::as_bytes(request.lookup_id()), root_id.bytes, now, member_table, entry));
+    KITH_TRY(rebuild(now));
+    set_addresses(peer.peer().node_id(), acceptable_addresses(request.addresses()));
+    auto const record = KITH_TRY(parse_record(invite.record));
+    wire::v1::Grant grant;
+    grant.set_swarm_name(swarm.name);
+    grant.set_certificate(base::to_text(record.certificate));
+    grant.set_wrapped_secret(base::to_text(record.wrapped_secret));
+    grant.set_member_list(base::to_text(encoded_));
+    return grant;
+}
+
+wire::v1::ListReply Coordinator::answer_poll(wire::v1::ListRequest const& request,
+                                             identity::NodeId const& from) {
+    wire::v1::ListReply reply;
+    membership::Nonce nonce{};
+    if (request.nonce().size() == nonce.size())
+        std::ranges::copy(base::as_bytes(request.nonce()), nonce.begin());
+    auto const signature = edges_.identity.sign_operational(
+        membership::fresh_statement(swarm_id_, nonce, version_, hash_));
+    reply.set_fresh(base::to_text(membership::encode_fresh(nonce, version_, hash_, signature)));
+    if (request.have_version() != version_) reply.set_member_list(base::to_text(encoded_));
+    set_addresses(from, acceptable_addresses(request.addresses()));
+    add_addresses(reply);
+    return reply;
+}
+
+wire::v1::ListReply Coordinator::push() const {
+    wire::v1::ListReply reply;
+    reply.set_push(true);
+    reply.set_member_list(base::to_text(encoded_));
+    add_addresses(reply);
+    return reply;
+}
+
+void Coordinator::set_addresses(identity::NodeId const& node, std::vector<std::string> addresses) {
+    if (addresses.empty()) return;
+    if (addresses_.size() >= membership::members_max && !addresses_.contains(node)) return;
+    addresses_[node] = std::move(addresses);
+}
+
+void Coordinator::add_addresses(wire::v1::ListReply& reply) const {
+    for (auto const& [node, addresses] : addresses_) {
+        auto* member = reply.add_addresses();
+        member->set_node_id(base::to_text(node.bytes));
+        for (auto const& address : addresses) member->add_addresses(address);
+    }
+}
+
+}  // namespace kith::node

@@ -1,0 +1,125 @@
+// node/host.h: all links of one process behind ports::NetworkCore: what the product's Node consumes
+// and what io/ or sim/ drives.
+//
+// Owner's loop: on each turn call poll_event() until empty, act, and let the driver drain
+// poll_output(). A connection ends in exactly one LinkDown event, whether it was dialled or
+// accepted and however far it came. Connections beyond a limit are closed without an event: they
+// never existed for the owner.
+//
+// Invariants: 1. links_count() <= connections_max. 2. at most pending_inbound_max accepted links
+// are unproven, at most pending_per_ip_max of them from one address. 3. after LinkDown{id} no event
+// names id again.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "identity/identity.h"
+#include "node/link.h"
+#include "ports/network_core.h"
+#include "ports/rng.h"
+
+namespace kith::node {
+
+inline constexpr std::size_t closing_links_max = 64;  // beyond it last words are dropped
+
+struct HostLimits {
+    std::size_t connections_max = 300;
+    std::size_t pending_inbound_max = 32;
+    std::size_t pending_per_ip_max = 16;
+    base::Duration handshake_timeout = std::chrono::seconds(5);
+    base::Duration dial_timeout = std::chrono::seconds(10);  // TCP connect and handshake together
+};
+
+struct HostOptions {
+    HostLimits limits;
+    // What a peer may open before the owner has judged it; see set_accepted_protocols.
+    std::vector<std::string> accepted_protocols;
+};
+
+struct LinkDown {
+    base::Error reason;  // unauthorized: wrong or unproven peer; timeout; unavailable: closed or
+                         // unreachable; ...
+};
+struct PeerConnected {  // the link is up and the peer proved
+    AuthenticatedPeer peer;
+    ports::SocketAddress remote;
+    Direction direction;
+};
+struct HostEvent {
+    ports::ConnectionId connection;
+    std::variant<PeerConnected, StreamOpened, StreamData, StreamEnded, StreamReset, StreamWritable,
+                 LinkDown>
+        what;
+};
+
+class Host final : public ports::NetworkCore {
+public:
+    // Draws the static Noise key of this process and signs it. `identity` and `rng` must outlive
+    // the host. Fails only when the generator does.
+    static base::Result<std::unique_ptr<Host>> create(identity::Identity const& identity,
+                                                      ports::Rng& rng, HostOptions options);
+    ~Host() override;
+
+    // The owner's side. Calls naming a connection that is gone do nothing (or return 0 /
+    // Code::not_found). dial: Code::too_large at connections_max, Code::internal when the generator
+    // fails. Without `expected`, anybody who proves any identity is accepted: look at
+    // PeerConnected.
+    base::Result<ports::ConnectionId> dial(ports::SocketAddress to,
+                                           std::optional<identity::PeerId> expected,
+                                           base::Instant now);
+    // Closes after what is buffered was handed to the driver; LinkDown{reason} follows.
+    void disconnect(ports::ConnectionId id, base::Error reason);
+    void set_accepted_protocols(ports::ConnectionId id, std::vector<std::string> protocols);
+    base::Result<StreamId> open_stream(ports::ConnectionId id, std::string protocol,
+                                       base::Instant now);
+    std::size_t write(ports::ConnectionId id, StreamId stream, base::ByteView bytes);
+    void close_write(ports::ConnectionId id, StreamId stream);
+    void reset(ports::ConnectionId id, StreamId stream);
+    void consumed(ports::ConnectionId id, StreamId stream, std::size_t size);
+    std::optional<HostEvent> poll_event();
+    [[nodiscard]] std::size_t links_count() const;
+
+    // The driver's side: ports/network_core.h.
+    void on_accepted(ports::ConnectionId id, ports::SocketAddress remote,
+                     base::Instant now) override;
+    void on_connected(ports::ConnectionId id, base::Instant now) override;
+    void on_bytes(ports::ConnectionId id, base::ByteView bytes, base::Instant now) override;
+    void on_closed(ports::ConnectionId id, base::Error reason, base::Instant now) override;
+    void on_deadline(base::Instant now) override;
+    bool poll_transmit(ports::ConnectionId id, base::Bytes& out, base::Instant now) override;
+    std::optional<ports::NetworkOutput> poll_output() override;
+    [[nodiscard]] std::optional<base::Instant> deadline() const override;
+
+private:
+    struct Connection;
+    using Connections = std::map<ports::ConnectionId, Connection>;
+
+    Host(proto::noise::Credentials credentials, ports::Rng& rng, HostOptions options);
+    base::Result<Link> make_link(LinkOptions options, base::Instant now);
+    Link* link_of(ports::ConnectionId id);
+    void drain(Connections::iterator connection);
+    void take_down(Connections::iterator connection, base::Error reason);
+    void touch(Connections::iterator connection);
+    [[nodiscard]] bool has_room_for(ports::SocketAddress const& remote) const;
+
+    proto::noise::Credentials credentials_;
+    ports::Rng& rng_;
+    HostOptions options_;
+    Connections connections_;
+    std::map<ports::ConnectionId, Link>
+        closing_;                  // down for the owner; the driver still fetches last words
+    std::uint64_t next_dial_ = 2;  // even ids are ours, odd ones the driver's
+    std::deque<ports::NetworkOutput> outputs_;
+    std::deque<HostEvent> events_;
+};
+
+}  // namespace kith::node

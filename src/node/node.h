@@ -1,0 +1,166 @@
+// node/node.h: one machine of a swarm: composes links, membership and sessions, and owns all of
+// their state on one thread. A byte from the network passes exactly one path: Host (Noise) ->
+// admission -> PeerChannel (Tier 1) -> Dispatcher -> Feature.
+//
+// Driven like any ports::NetworkCore; commands (create_swarm, join, ...) are called on the same
+// thread, after which the owner lets the driver pump. A node is in at most one swarm for now.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "node/coordinator.h"
+#include "node/feature.h"
+#include "node/host.h"
+#include "node/joiner.h"
+#include "node/peer_table.h"
+#include "ports/clock.h"
+
+namespace kith::node {
+
+inline constexpr std::string_view protocol_join = "/kith/join/1.0.0";
+inline constexpr std::string_view protocol_peer = "/kith/peer/1.0.0";
+inline constexpr std::size_t join_message_bytes_max = 16 * 1024;
+inline constexpr std::size_t strangers_streams_max = 32;
+inline constexpr base::Duration housekeeping_interval = std::chrono::milliseconds(500);
+inline constexpr base::Duration stranger_stays = std::chrono::seconds(10);
+
+struct JoinedSwarm {
+    proto::membership::SwarmId id{};
+    std::string name;
+    identity::Address operator_address;
+    std::size_t members_count = 0;
+};
+
+class Node final : public ports::NetworkCore {
+public:
+    struct Edges {  // all outlive the node
+        identity::Identity const& identity;
+        ports::Rng& rng;
+        ports::Clock const& clock;
+        ports::Store& store;
+        ports::SecretStore& secrets;
+        std::function<void(std::string)>
+            log;  // one line per event; never secrets, never text of questions
+    };
+    // Reads the swarm from the store, if there is one. Fails when what is stored cannot be trusted.
+    static base::Result<std::unique_ptr<Node>> create(Edges edges, base::Instant now);
+    ~Node() override;
+
+    void attach(Feature& feature);  // before the first input; outlives the node
+    // Multiaddrs others can reach this node at (without /p2p/); told to the coordinator and put
+    // into invites.
+    void set_listen_addresses(std::vector<std::string> addresses);
+
+    // --- commands
+    // ---------------------------------------------------------------------------------------------
+    base::Status create_swarm(std::string const& name, base::Instant now);
+    // Redeems the token; `done` is called once, now or later.
+    using JoinDone = std::function<void(base::Result<JoinedSwarm>)>;
+    void join(std::string_view token, JoinDone done, base::Instant now);
+    base::Result<Coordinator*> coordinator();  // Code::forbidden unless this node runs one
+
+    // --- what features and doors ask
+    // --------------------------------------------------------------------------
+    [[nodiscard]] identity::Identity const& identity() const { return edges_.identity; }
+    [[nodiscard]] Swarm const* swarm() const { return swarm_ ? &*swarm_ : nullptr; }
+    [[nodiscard]] proto::membership::Registry const* registry() const {
+        return registry_ ? &*registry_ : nullptr;
+    }
+    [[nodiscard]] std::vector<std::string> const& listen_addresses() const {
+        return listen_addresses_;
+    }
+    [[nodiscard]] std::vector<PeerView> peers(base::Instant now) const;
+    [[nodiscard]] bool is_ready(identity::NodeId const& peer) const;  // a Tier 1 session stands
+    ports::Rng& rng() { return edges_.rng; }
+    ports::Clock const& clock() const { return edges_.clock; }
+    ports::Store& store() { return edges_.store; }
+    void log(std::string line) const { edges_.log(std::move(line)); }
+
+    // Sealed under the session with the peer. Code::unavailable: no session, or the peer does not
+    // take its bytes.
+    base::Status send(identity::NodeId const& peer, wire::v1::Control const& control);
+    base::Status send(identity::NodeId const& peer, wire::v1::StageMessage const& message,
+                      base::ByteView tensor);
+
+    // --- the driver's side
+    // ------------------------------------------------------------------------------------
+    void on_accepted(ports::ConnectionId id, ports::SocketAddress remote,
+                     base::Instant now) override;
+    void on_connected(ports::ConnectionId id, base::Instant now) override;
+    void on_bytes(ports::ConnectionId id, base::ByteView bytes, base::Instant now) override;
+    void on_closed(ports::ConnectionId id, base::Error reason, base::Instant now) override;
+    void on_deadline(base::Instant now) override;
+    bool poll_transmit(ports::ConnectionId id, base::Bytes& out, base::Instant now) override;
+    std::optional<ports::NetworkOutput> poll_output() override;
+    [[nodiscard]] std::optional<base::Instant> deadline() const override;
+    // Handles everything that happened; called by the inputs above and by the owner after commands.
+    void pump(base::Instant now);
+
+private:
+    explicit Node(Edges edges) : edges_(std::move(edges)) {}
+    base::Status enter(Swarm swarm, std::optional<base::Bytes> list, base::Instant now);
+
+    // node_events.cpp
+    struct LinkState;
+    void on_event(HostEvent event, base::Instant now);
+    void on_peer_connected(ports::ConnectionId id, PeerConnected const& connected,
+                           base::Instant now);
+    void admit(ports::ConnectionId id, base::Instant now);
+    [[nodiscard]] bool replaces(Peer const& peer, LinkState const& link, base::Instant now) const;
+    void open_peer_stream(identity::NodeId const& node, Peer& peer, base::Instant now);
+    void start_channel(identity::NodeId const& node, Peer& peer, proto::session::Side side,
+                       base::Instant now);
+    void on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, base::Instant now);
+    void on_stream_data(ports::ConnectionId id, StreamData const& data, base::Instant now);
+    void on_stream_gone(ports::ConnectionId id, StreamId stream, std::optional<base::Error> reason,
+                        base::Instant now);
+    void on_link_down(ports::ConnectionId id, base::Error const& reason, base::Instant now);
+    void drop_channel(identity::NodeId const& peer, base::Error const& reason, base::Instant now);
+    void deliver(identity::NodeId const& peer, base::Instant now);
+    void on_inbound(Inbound inbound, base::Instant now);
+    void on_join_request(ports::ConnectionId id, StreamId stream, base::ByteView frame,
+                         base::Instant now);
+    void on_list_reply(identity::NodeId const& from, wire::v1::ListReply const& reply,
+                       base::Instant now);
+    void list_changed(base::Instant now);
+    void push_list();
+
+    // node.cpp
+    void dial_coordinator_to_join(base::Instant now);
+    void finish_join(base::Result<JoinOutcome> outcome, base::Instant now);
+    void housekeeping(base::Instant now);
+    void enforce_lease(base::Instant now);
+    void poll_coordinator(base::Instant now);
+    void dial_members(base::Instant now);
+    void flush(base::Instant now);
+    base::Result<crypto::Secret<32>> fresh_key();
+
+    struct LinkState {  // one proved connection
+        AuthenticatedPeer peer;
+        Direction direction;
+        base::Instant since;
+        bool admitted = false;
+        std::map<StreamId, wire::FrameReader> join_streams;  // of a stranger, at the coordinator
+    };
+
+    Edges edges_;
+    std::unique_ptr<Host> host_;
+    std::vector<Feature*> features_;
+    std::vector<std::string> listen_addresses_;
+    std::optional<Swarm> swarm_;
+    std::optional<proto::membership::Registry> registry_;
+    std::optional<Coordinator> coordinator_;
+    std::map<ports::ConnectionId, LinkState> links_;
+    std::map<std::pair<ports::ConnectionId, StreamId>, base::Bytes>
+        join_answers_;  // not yet taken by the link
+    base::Instant housekeeping_at_{};
+    PeerTable peers_;
+    std::optional<Joiner> joiner_;
+    JoinDone join_done_;
+};
+
+}  // namespace kith::node

@@ -1,0 +1,367 @@
+// node/node_events.cpp: what Node does when the network says something: links, streams, sessions,
+// membership messages.
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/sabotage.h"
+#include "node/node.h"
+#include "trust/admission.h"
+
+namespace kith::node {
+
+using base::Code;
+using base::fail;
+namespace membership = proto::membership;
+
+void Node::on_event(HostEvent event, base::Instant now) {
+    auto const id = event.connection;
+    if (auto const* connected = std::get_if<PeerConnected>(&event.what))
+        return on_peer_connected(id, *connected, now);
+    if (auto const* opened = std::get_if<StreamOpened>(&event.what))
+        return on_stream_opened(id, *opened, now);
+    if (auto const* data = std::get_if<StreamData>(&event.what)) {
+        on_stream_data(id, *data, now);
+        return host_->consumed(id, data->id, data->bytes.size());
+    }
+    if (auto const* ended = std::get_if<StreamEnded>(&event.what))
+        return on_stream_gone(id, ended->id, {}, now);
+    if (auto const* reset = std::get_if<StreamReset>(&event.what))
+        return on_stream_gone(id, reset->id, reset->reason, now);
+    if (auto const* down = std::get_if<LinkDown>(&event.what))
+        return on_link_down(id, down->reason, now);
+    // StreamWritable: flush() runs after every event anyway.
+}
+
+void Node::on_peer_connected(ports::ConnectionId id, PeerConnected const& connected,
+                             base::Instant now) {
+    links_.insert_or_assign(
+        id, LinkState{.peer = connected.peer, .direction = connected.direction, .since = now});
+    if (joiner_ && joiner_->connection() == id) {
+        auto stream = host_->open_stream(id, std::string(protocol_join), now);
+        if (!stream) return finish_join(std::unexpected(stream.error()), now);
+        joiner_->opened(*stream);
+        host_->write(id, *stream, joiner_->request(edges_.identity, listen_addresses_));
+        return;
+    }
+    admit(id, now);
+}
+
+// The one place where a proved peer becomes a served one. A stranger keeps nothing but the join
+// protocol, and that only at the coordinator.
+void Node::admit(ports::ConnectionId id, base::Instant now) {
+    auto& link = links_.at(id);
+    auto const& node = link.peer.peer().node_id();
+    trust::PeerFacts facts{.in_swarm = swarm_.has_value()};
+    if (swarm_) {
+        // The coordinator is spoken to without a lease: it is where the lease comes from.
+        bool const is_coordinator = node == swarm_->coordinator.node_id();
+        facts.has_lease = registry_->has_lease(now) || is_coordinator;
+        facts.on_list = registry_->list() != nullptr && registry_->list()->find(node) != nullptr;
+    }
+    auto const decision = trust::admit(trust::Policy::members, facts);
+    auto* peer = peers_.find(node);
+    if (!decision.allow || peer == nullptr) {
+        std::vector<std::string> accepted;
+        if (coordinator_) accepted.emplace_back(protocol_join);
+        host_->set_accepted_protocols(id, std::move(accepted));
+        if (link.direction == Direction::outbound)
+            host_->disconnect(id, {Code::forbidden, std::string(decision.reason)});
+        return;
+    }
+    if (peer->link && *peer->link != id && !replaces(*peer, link, now))
+        return host_->disconnect(id,
+                                 {Code::conflict, "there is a connection to this member already"});
+    if (peer->link && *peer->link != id) {
+        auto const old = *peer->link;
+        drop_channel(node, {Code::unavailable, "the member connected anew"}, now);
+        host_->disconnect(old, {Code::conflict, "replaced by a newer connection"});
+    }
+    link.admitted = true;
+    peer->link = id;
+    peer->link_direction = link.direction;
+    peer->link_since = now;
+    peer->dialling.reset();
+    host_->set_accepted_protocols(id, {std::string(protocol_peer)});
+    if (link.direction == Direction::outbound) open_peer_stream(node, *peer, now);
+}
+
+// Two machines may dial each other at once: both keep the connection that the lower node id
+// dialled. A connection that comes later replaces the old one, whose other end has evidently
+// forgotten it.
+bool Node::replaces(Peer const& peer, LinkState const& link, base::Instant now) const {
+    if (now >= peer.link_since + wait_to_be_dialled) return true;
+    bool const self_is_lower = edges_.identity.node_id() < link.peer.peer().node_id();
+    bool const dialled_by_lower = (link.direction == Direction::outbound) == self_is_lower;
+    return dialled_by_lower;
+}
+
+void Node::open_peer_stream(identity::NodeId const& node, Peer& peer, base::Instant now) {
+    auto stream = host_->open_stream(*peer.link, std::string(protocol_peer), now);
+    if (!stream) return host_->disconnect(*peer.link, stream.error());
+    peer.stream = *stream;
+    start_channel(node, peer, proto::session::Side::initiator, now);
+}
+
+void Node::start_channel(identity::NodeId const& node, Peer& peer, proto::session::Side side,
+                         base::Instant now) {
+    auto const* member = registry_->list()->find(node);
+    KITH_ASSERT(member != nullptr);
+    peer.channel =
+        std::make_unique<PeerChannel>(side,
+                                      PeerChannel::Parties{.self = edges_.identity,
+                                                           .swarm_id = swarm_->id,
+                                                           .swarm_secret = swarm_->secret,
+                                                           .peer = node,
+                                                           .peer_static = member->static_key()},
+                                      now);
+    if (side != proto::session::Side::initiator) return;
+    auto const key = fresh_key();
+    auto const started =
+        key ? peer.channel->start(*key, now) : base::Status(std::unexpected(key.error()));
+    if (!started) drop_channel(node, started.error(), now);
+}
+
+void Node::on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, base::Instant now) {
+    if (opened.direction == Direction::outbound) return;
+    auto const link = links_.find(id);
+    if (link == links_.end()) return;
+    if (opened.protocol == protocol_join) {
+        if (link->second.join_streams.size() >= strangers_streams_max)
+            return host_->reset(id, opened.id);
+        link->second.join_streams.emplace(opened.id, wire::FrameReader(join_message_bytes_max));
+        return;
+    }
+    auto const node = link->second.peer.peer().node_id();
+    auto* peer = peers_.find(node);
+    bool const served = link->second.admitted && peer != nullptr && peer->link == id;
+    if (!KITH_GUARD("P5.stream", served) || peer == nullptr) return host_->reset(id, opened.id);
+    if (peer->stream) {  // one session per link; a second stream is a confused or hostile peer
+        return host_->reset(id, opened.id);
+    }
+    peer->stream = opened.id;
+    start_channel(node, *peer, proto::session::Side::responder, now);
+}
+
+void Node::on_stream_data(ports::ConnectionId id, StreamData const& data, base::Instant now) {
+    if (joiner_ && joiner_->connection() == id && joiner_->stream() == data.id) {
+        auto outcome = joiner_->feed(data.bytes, edges_.clock.unix_now());
+        if (!outcome) return finish_join(std::unexpected(outcome.error()), now);
+        if (*outcome) return finish_join(std::move(**outcome), now);
+        return;
+    }
+    auto const link = links_.find(id);
+    if (link == links_.end()) return;
+    if (auto const stream = link->second.join_streams.find(data.id);
+        stream != link->second.join_streams.end()) {
+        base::ByteView bytes = data.bytes;
+        auto frame = stream->second.next(bytes);
+        if (!frame) return host_->reset(id, data.id);
+        if (*frame) on_join_request(id, data.id, **frame, now);
+        return;
+    }
+    auto const node = link->second.peer.peer().node_id();
+    auto* peer = peers_.find(node);
+    if (peer == nullptr || peer->link != id || peer->stream != data.id || !peer->channel) return;
+    auto const key = fresh_key();
+    if (!key) return drop_channel(node, key.error(), now);
+    if (auto const fed = peer->channel->feed(data.bytes, *key, now); !fed)
+        return drop_channel(node, fed.error(), now);
+    deliver(node, now);
+}
+
+void Node::deliver(identity::NodeId const& node, base::Instant now) {
+    auto* peer = peers_.find(node);
+    if (peer == nullptr || !peer->channel) return;
+    if (!peer->announced && peer->channel->ready()) {
+        peer->announced = true;
+        peer->backoff = redial_first;
+        peer->last_error.clear();
+        edges_.log("member " + node.to_short() + ": session ready");
+        if (swarm_->coordinator.node_id() == node) poll_coordinator(now);
+        for (auto* feature : features_) feature->on_peer_up(node, now);
+    }
+    for (;;) {
+        peer = peers_.find(node);  // a handler may have dropped it
+        if (peer == nullptr || !peer->channel) return;
+        auto opened = peer->channel->poll_message();
+        if (!opened) return;
+        auto inbound = Dispatcher::admit(node, *opened);
+        if (!inbound) {
+            edges_.log("member " + node.to_short() +
+                       ": dropped a message: " + inbound.error().message);
+            continue;
+        }
+        on_inbound(std::move(*inbound), now);
+    }
+}
+
+void Node::on_inbound(Inbound inbound, base::Instant now) {
+    if (auto* activation = std::get_if<AuthenticatedActivation>(&inbound)) {
+        // P5: a session does not outlive membership or lease, not even for one message.
+        bool const served = registry_->serveable(activation->sender(), now) != nullptr;
+        if (!KITH_GUARD("P5.message", served)) return;
+        for (auto* feature : features_) feature->on_activation(*activation, now);
+        return;
+    }
+    auto const& control = std::get<AuthenticatedControl>(inbound);
+    if (control->has_list_request()) {
+        if (!coordinator_ || registry_->serveable(control.sender(), now) == nullptr) return;
+        wire::v1::Control answer;
+        *answer.mutable_list_reply() =
+            coordinator_->answer_poll(control->list_request(), control.sender());
+        (void)send(control.sender(), answer);
+        return;
+    }
+    if (control->has_list_reply())
+        return on_list_reply(control.sender(), control->list_reply(), now);
+    bool const served = registry_->serveable(control.sender(), now) != nullptr;
+    if (!KITH_GUARD("P5.message", served)) return;
+    for (auto* feature : features_) feature->on_control(control, now);
+}
+
+void Node::on_list_reply(identity::NodeId const& from, wire::v1::ListReply const& reply,
+                         base::Instant now) {
+    if (from != swarm_->coordinator.node_id()) return;
+    if (!reply.member_list().empty()) {
+        auto const offered = registry_->offer(base::to_bytes(base::as_bytes(reply.member_list())),
+                                              edges_.clock.unix_now());
+        if (!offered) return edges_.log("member list refused: " + offered.error().message);
+        if (*offered) {
+            if (auto const saved = save_list(edges_.store, registry_->list()->encoded()); !saved)
+                edges_.log("member list not saved: " + saved.error().message);
+            list_changed(now);
+        }
+    }
+    if (!reply.push())
+        if (auto const answered = registry_->poll_answered(base::as_bytes(reply.fresh()));
+            !answered)
+            edges_.log("poll answer refused: " + answered.error().message);
+    for (auto const& member : reply.addresses()) {
+        if (member.node_id().size() != 32) continue;
+        identity::NodeId node;
+        std::ranges::copy(base::as_bytes(member.node_id()), node.bytes.begin());
+        auto* peer = peers_.find(node);
+        auto addresses = acceptable_addresses(member.addresses());
+        if (peer == nullptr || addresses.empty() || peer->addresses == addresses) continue;
+        if (peer->addresses.empty()) peer->dial_at = std::min(peer->dial_at, now + redial_first);
+        peer->addresses = std::move(addresses);
+    }
+}
+
+// Cuts off who is no member any more, welcomes who has become one.
+void Node::list_changed(base::Instant now) {
+    std::vector<identity::NodeId> wanted;
+    if (registry_->list() != nullptr)
+        for (auto const& member : registry_->list()->members()) wanted.push_back(member.node_id());
+    for (auto& [node, peer] : peers_)
+        if (std::ranges::find(wanted, node) == wanted.end())
+            drop_channel(node, {Code::forbidden, "no longer a member"}, now);
+    for (auto const id : peers_.keep(wanted, edges_.identity.node_id(), now))
+        host_->disconnect(id, {Code::forbidden, "no longer a member"});
+    std::vector<ports::ConnectionId> waiting;
+    for (auto const& [id, link] : links_)
+        if (!link.admitted && link.join_streams.empty()) waiting.push_back(id);
+    for (auto const id : waiting)
+        if (links_.contains(id) && peers_.find(links_.at(id).peer.peer().node_id()) != nullptr)
+            admit(id, now);
+}
+
+void Node::push_list() {
+    wire::v1::Control control;
+    *control.mutable_list_reply() = coordinator_->push();
+    for (auto const& [node, peer] : peers_)
+        if (peer.announced) (void)send(node, control);
+}
+
+void Node::on_join_request(ports::ConnectionId id, StreamId stream, base::ByteView frame,
+                           base::Instant now) {
+    links_.at(id).join_streams.erase(stream);
+    wire::v1::JoinReply reply;
+    auto const grant = [&]() -> base::Result<wire::v1::Grant> {
+        wire::v1::JoinRequest request;
+        if (!coordinator_) return fail(Code::forbidden, "no coordinator here");
+        if (!request.ParseFromArray(frame.data(), static_cast<int>(frame.size())))
+            return fail(Code::invalid, "the join request is malformed");
+        return coordinator_->redeem(request, links_.at(id).peer, *swarm_, edges_.clock.unix_now());
+    }();
+    if (grant) {
+        *reply.mutable_grant() = *grant;
+        edges_.log("member " + links_.at(id).peer.peer().node_id().to_short() + ": joined");
+    } else {
+        reply.mutable_refusal()->set_code(static_cast<std::uint32_t>(grant.error().code));
+        reply.mutable_refusal()->set_sentence(grant.error().message);
+        edges_.log("a join was refused: " + grant.error().message);
+    }
+    base::Bytes framed;
+    wire::append_frame(framed, base::as_bytes(reply.SerializeAsString()));
+    // The first window (256 KiB) takes a list of 25 members at once; longer answers wait for
+    // credit.
+    auto const taken = host_->write(id, stream, framed);
+    if (taken < framed.size())
+        join_answers_[{id, stream}] =
+            base::Bytes(framed.begin() + static_cast<std::ptrdiff_t>(taken), framed.end());
+    else
+        host_->close_write(id, stream);
+    if (!grant) return;
+    auto const offered = registry_->offer(coordinator_->list(), edges_.clock.unix_now());
+    if (!offered) return edges_.log("own member list refused: " + offered.error().message);
+    (void)save_list(edges_.store, coordinator_->list());
+    list_changed(now);
+    push_list();
+}
+
+void Node::on_stream_gone(ports::ConnectionId id, StreamId stream,
+                          std::optional<base::Error> reason, base::Instant now) {
+    if (joiner_ && joiner_->connection() == id && joiner_->stream() == stream) {
+        auto error = reason.value_or(base::Error{Code::unavailable, "the coordinator hung up"});
+        if (error.code == Code::unsupported)
+            error = {Code::forbidden,
+                     "that machine is no coordinator (any more); ask for a new invite"};
+        return finish_join(std::unexpected(std::move(error)), now);
+    }
+    auto const link = links_.find(id);
+    if (link == links_.end()) return;
+    join_answers_.erase({id, stream});
+    if (link->second.join_streams.erase(stream) > 0) return;
+    auto const node = link->second.peer.peer().node_id();
+    auto* peer = peers_.find(node);
+    if (peer == nullptr || peer->link != id || peer->stream != stream) return;
+    auto const why =
+        reason.value_or(base::Error{Code::unavailable, "the member closed the session"});
+    drop_channel(node, why, now);
+    host_->disconnect(id, why);
+}
+
+void Node::drop_channel(identity::NodeId const& node, base::Error const& reason,
+                        base::Instant now) {
+    auto* peer = peers_.find(node);
+    if (peer == nullptr || !peer->channel) return;
+    peer->channel.reset();  // keys are wiped here (S3)
+    if (peer->link && peer->stream) host_->reset(*peer->link, *peer->stream);
+    peer->stream.reset();
+    bool const announced = std::exchange(peer->announced, false);
+    peer->last_error = reason.message;
+    if (peer->link) host_->disconnect(*peer->link, reason);
+    if (!announced) return;
+    edges_.log("member " + node.to_short() + ": session ended: " + reason.message);
+    for (auto* feature : features_) feature->on_peer_down(node, reason, now);
+}
+
+void Node::on_link_down(ports::ConnectionId id, base::Error const& reason, base::Instant now) {
+    if (joiner_ && joiner_->connection() == id) {
+        links_.erase(id);
+        joiner_->note_error(reason);
+        if (joiner_->stream()) return finish_join(std::unexpected(reason), now);
+        return dial_coordinator_to_join(now);
+    }
+    if (auto const node = peers_.by_connection(id)) {
+        drop_channel(*node, reason, now);
+        auto* peer = peers_.find(*node);
+        if (peer->link == id) peer->link.reset();
+        if (!peer->link) peer->failed(reason.message, now);
+        peer->dialling.reset();
+    }
+    links_.erase(id);
+}
+
+}  // namespace kith::node

@@ -1,0 +1,262 @@
+#include <doctest/doctest.h>
+
+#include "identity/contexts.h"
+#include "identity/identity.h"
+#include "proto/membership/registry.h"
+#include "proto/membership/secret_wrap.h"
+
+using namespace kith;
+using namespace kith::proto::membership;
+using namespace std::chrono_literals;
+
+namespace {
+
+base::UnixTime constexpr unix_now{1'800'000'000};
+
+template <std::size_t N>
+crypto::Secret<N> secret(std::uint8_t value) {
+    base::ByteArray<N> bytes;
+    bytes.fill(value);
+    return crypto::Secret<N>(bytes);
+}
+
+identity::Identity person(std::uint8_t seed) {
+    base::ByteArray<identity::identity_random_bytes> random;
+    for (std::size_t i = 0; i < random.size(); ++i)
+        random[i] = static_cast<std::uint8_t>(seed * 7 + i);
+    return identity::Identity::create(crypto::Secret<identity::identity_random_bytes>(random),
+                                      unix_now)
+        .value();
+}
+
+// An operator's swarm, with everything a coordinator would do, by hand.
+struct Bench {
+    identity::Identity op = person(1);
+    SwarmId swarm_id{{7, 7, 7}};
+    std::uint64_t version = 0;
+
+    Token token(std::uint8_t seed) {
+        Token token;
+        token.swarm_id = swarm_id;
+        token.operator_root = op.root_id();
+        token.coordinator = op.peer_id();
+        token.addresses = {"/ip4/127.0.0.1/tcp/8810"};
+        token.expires = base::UnixTime{base::seconds(unix_now) + 3600};
+        token.seed = secret<32>(seed);
+        return token;
+    }
+    base::Bytes certificate(TokenKeys const& keys, std::uint32_t uses_max,
+                            identity::Identity const& signer) {
+        auto body = certificate_body({.swarm_id = swarm_id,
+                                      .lookup_id = keys.lookup_id,
+                                      .invite_public_key = keys.invite_key.public_key(),
+                                      .uses_max = uses_max,
+                                      .created = unix_now});
+        base::append(body,
+                     signer.sign_root(identity::context::invite, body, secret<32>(9)).value());
+        return body;
+    }
+    Entry entry(identity::Identity const& joiner, std::uint8_t seed, std::uint32_t uses_max = 1) {
+        auto const keys = derive_token_keys(secret<32>(seed));
+        Entry entry{.binding = identity::encode(joiner.binding()),
+                    .certificate = certificate(keys, uses_max, op),
+                    .joined = unix_now};
+        entry.statement_signature = keys.invite_key.sign(join_statement(
+            swarm_id, keys.lookup_id, joiner.root_id(), joiner.node_id(), entry.binding));
+        return entry;
+    }
+    base::Bytes list(std::vector<Entry> entries, std::vector<Revocation> revocations = {}) {
+        MemberList list{.swarm_id = swarm_id,
+                        .version = ++version,
+                        .issued = unix_now,
+                        .operator_binding = identity::encode(op.binding()),
+                        .entries = std::move(entries),
+                        .revocations = std::move(revocations)};
+        return sign(encode_list_body(list), op);
+    }
+    static base::Bytes sign(base::Bytes body, identity::Identity const& signer) {
+        auto const signature = signer.sign_operational(list_statement(body));
+        return append_list_signature(std::move(body), signature);
+    }
+    ListChecker::Anchors anchors() {
+        return {
+            .swarm_id = swarm_id, .operator_root = op.root_id(), .coordinator_key = op.node_id()};
+    }
+    base::Bytes fresh(Nonce const& nonce, VerifiedList const& list) {
+        return encode_fresh(
+            nonce, list.version(), list.hash(),
+            op.sign_operational(fresh_statement(swarm_id, nonce, list.version(), list.hash())));
+    }
+};
+
+base::Instant at(base::Duration since) {
+    return base::Instant{} + since;
+}
+
+}  // namespace
+
+TEST_CASE("a token comes back as it was made, and any changed character is noticed") {
+    Bench bench;
+    auto const text = format_token(bench.token(3));
+    CHECK(text.starts_with("kith1"));
+    CHECK(text.size() < 400);
+    auto const parsed = parse_token(text);
+    REQUIRE(parsed.has_value());
+    CHECK(parsed->swarm_id == bench.swarm_id);
+    CHECK(parsed->coordinator == bench.op.peer_id());
+    CHECK(parsed->addresses.size() == 1);
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        auto changed = text;
+        changed[i] = changed[i] == 'A' ? 'B' : 'A';
+        CHECK_FALSE(parse_token(changed).has_value());
+    }
+    for (std::size_t size = 0; size < text.size(); ++size)
+        CHECK_FALSE(parse_token(text.substr(0, size)).has_value());
+    CHECK_FALSE(parse_token(std::string(token_chars_max + 1, 'k')).has_value());
+}
+
+TEST_CASE("P10: the wrapped secret opens with the token and with nothing else") {
+    auto const wrapped = wrap_secret(secret<32>(1), SwarmId{{1}}, secret<32>(42), {}).value();
+    CHECK(wrapped.size() == wrapped_secret_bytes);
+    CHECK(base::equal(unwrap_secret(secret<32>(1), SwarmId{{1}}, wrapped).value().view(),
+                      secret<32>(42).view()));
+    CHECK_FALSE(unwrap_secret(secret<32>(2), SwarmId{{1}}, wrapped).has_value());
+    CHECK_FALSE(unwrap_secret(secret<32>(1), SwarmId{{2}}, wrapped).has_value());
+    for (std::size_t i = 0; i < wrapped.size(); ++i) {
+        auto forged = wrapped;
+        forged[i] ^= 1;
+        CHECK_FALSE(unwrap_secret(secret<32>(1), SwarmId{{1}}, forged).has_value());
+    }
+}
+
+TEST_CASE("P4: a member list proves every member by operator, invite and binding") {
+    Bench bench;
+    auto const ada = person(2);
+    ListChecker checker(bench.anchors());
+    auto const list = checker.check(bench.list({bench.entry(ada, 3)}), unix_now);
+    REQUIRE(list.has_value());
+    CHECK(list->members().size() == 2);
+    CHECK(list->members().front().is_operator());
+    REQUIRE(list->find(ada.node_id()) != nullptr);
+    CHECK(list->find(ada.node_id())->static_key() == ada.static_public_key());
+    CHECK(list->find(person(9).node_id()) == nullptr);
+}
+
+TEST_CASE("P4: the coordinator cannot add a member whom no invite of the operator names") {
+    Bench bench;
+    auto const mallory = person(5);
+    auto entry = bench.entry(mallory, 3);
+    auto const keys = derive_token_keys(secret<32>(3));
+    entry.certificate =
+        bench.certificate(keys, 1, mallory);  // signed by somebody's root, not the operator's
+    CHECK(ListChecker(bench.anchors()).check(bench.list({entry}), unix_now).error().code ==
+          base::Code::unauthorized);
+
+    auto stolen = bench.entry(person(2), 3);  // a good chain for another person's binding
+    stolen.binding = identity::encode(mallory.binding());
+    CHECK(ListChecker(bench.anchors()).check(bench.list({stolen}), unix_now).error().code ==
+          base::Code::unauthorized);
+}
+
+TEST_CASE("P16: an invite for one names one member, whatever the coordinator says") {
+    Bench bench;
+    auto const two = bench.list({bench.entry(person(2), 3), bench.entry(person(4), 3)});
+    CHECK(ListChecker(bench.anchors()).check(two, unix_now).error().code ==
+          base::Code::unauthorized);
+    auto const allowed = bench.list({bench.entry(person(2), 3, 2), bench.entry(person(4), 3, 2)});
+    CHECK(ListChecker(bench.anchors()).check(allowed, unix_now).has_value());
+}
+
+TEST_CASE(
+    "P4: lists of another coordinator or another swarm are refused, and so is every flipped byte") {
+    Bench bench;
+    auto const good = bench.list({bench.entry(person(2), 3)});
+    ListChecker checker(bench.anchors());
+    auto other_swarm = bench.anchors();
+    other_swarm.swarm_id[0] ^= 1;
+    CHECK_FALSE(ListChecker(other_swarm).check(good, unix_now).has_value());
+    auto other_operator = bench.anchors();
+    other_operator.operator_root = person(8).root_id();
+    CHECK_FALSE(ListChecker(other_operator).check(good, unix_now).has_value());
+    auto const body = base::Bytes(good.begin(), good.end() - 64);
+    CHECK_FALSE(checker.check(Bench::sign(body, person(6)), unix_now).has_value());
+    for (std::size_t i = 0; i < good.size(); i += 37) {
+        auto forged = good;
+        forged[i] ^= 0x40;
+        CHECK_FALSE(checker.check(forged, unix_now).has_value());
+    }
+}
+
+TEST_CASE("P5: a revoked member is on no list any more, and only the operator can revoke") {
+    Bench bench;
+    auto const ada = person(2);
+    auto const body = revocation_body(bench.swarm_id, ada.root_id(), unix_now);
+    auto const by = [&](identity::Identity const& signer) {
+        return Revocation{
+            .root_id = ada.root_id(),
+            .time = unix_now,
+            .signature = base::to_bytes(
+                signer.sign_root(identity::context::revocation, body, secret<32>(1)).value())};
+    };
+    auto const list = ListChecker(bench.anchors())
+                          .check(bench.list({bench.entry(ada, 3)}, {by(bench.op)}), unix_now);
+    REQUIRE(list.has_value());
+    CHECK(list->find(ada.node_id()) == nullptr);
+    CHECK_FALSE(ListChecker(bench.anchors())
+                    .check(bench.list({bench.entry(ada, 3)}, {by(person(6))}), unix_now)
+                    .has_value());
+}
+
+TEST_CASE("P5: a list never goes back, and two lists of one version raise an alarm") {
+    Bench bench;
+    Registry registry(bench.anchors());
+    auto const first = bench.list({});
+    auto const second = bench.list({bench.entry(person(2), 3)});
+    CHECK(registry.offer(second, unix_now).value());
+    CHECK(registry.offer(first, unix_now).error().code == base::Code::conflict);
+    CHECK_FALSE(registry.offer(second, unix_now).value());
+    --bench.version;
+    auto const twin = bench.list({});
+    CHECK(registry.offer(twin, unix_now).error().code == base::Code::corrupt);
+    CHECK(registry.list()->members().size() == 2);
+}
+
+TEST_CASE("P5: the lease counts from the moment the poll was sent and ends after 29 s") {
+    Bench bench;
+    auto const ada = person(2);
+    Registry registry(bench.anchors());
+    REQUIRE(registry.offer(bench.list({bench.entry(ada, 3)}), unix_now).value());
+    CHECK(registry.serveable(ada.node_id(), at(0s)) == nullptr);  // a list from disk is no lease
+    CHECK(registry.poll_due(at(0s)));
+    Nonce const nonce{{1, 2, 3}};
+    registry.poll_sent(nonce, at(10s));
+    CHECK_FALSE(registry.poll_due(at(17s)));
+    CHECK(registry.poll_due(at(18s)));
+    REQUIRE(registry.poll_answered(bench.fresh(nonce, *registry.list())).has_value());
+    CHECK(registry.serveable(ada.node_id(), at(38s)) != nullptr);
+    CHECK(registry.serveable(ada.node_id(), at(39s)) == nullptr);
+}
+
+TEST_CASE("P5: answers to other polls, of other coordinators and of other lists give no lease") {
+    Bench bench;
+    Registry registry(bench.anchors());
+    REQUIRE(registry.offer(bench.list({}), unix_now).value());
+    Nonce const nonce{{1}};
+    Nonce const other{{2}};
+    auto const& list = *registry.list();
+    CHECK_FALSE(registry.poll_answered(bench.fresh(nonce, list)).has_value());  // nothing was asked
+    registry.poll_sent(nonce, at(0s));
+    CHECK_FALSE(registry.poll_answered(bench.fresh(other, list)).has_value());
+    auto const forged = encode_fresh(nonce, list.version(), list.hash(),
+                                     person(6).sign_operational(fresh_statement(
+                                         bench.swarm_id, nonce, list.version(), list.hash())));
+    CHECK_FALSE(registry.poll_answered(forged).has_value());
+    auto const newer = encode_fresh(
+        nonce, 99, list.hash(),
+        bench.op.sign_operational(fresh_statement(bench.swarm_id, nonce, 99, list.hash())));
+    CHECK_FALSE(registry.poll_answered(newer).has_value());
+    CHECK_FALSE(registry.has_lease(at(0s)));
+    REQUIRE(registry.poll_answered(bench.fresh(nonce, list)).has_value());
+    CHECK_FALSE(registry.poll_answered(bench.fresh(nonce, list)).has_value());  // once
+    CHECK(registry.has_lease(at(1s)));
+}

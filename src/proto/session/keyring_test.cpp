@@ -1,0 +1,154 @@
+#include "proto/session/keyring.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "proto/session/replay_window.h"
+
+using namespace kith;
+using namespace kith::proto::session;
+using namespace std::chrono_literals;
+
+namespace {
+
+base::Instant at(base::Duration since_start) {
+    return base::Instant{} + since_start;
+}
+
+crypto::Secret<32> secret(std::uint8_t value) {
+    base::ByteArray<32> bytes;
+    bytes.fill(value);
+    return crypto::Secret<32>(bytes);
+}
+
+KeyMaterial material(std::uint8_t send, std::uint8_t receive) {
+    return {.send = secret(send), .receive = secret(receive), .handshake_hash = {}};
+}
+
+struct Pair {
+    Keyring a, b;
+    Pair() { rekey(1, at(0s)); }
+    void rekey(std::uint32_t id, base::Instant now) {
+        auto const x = static_cast<std::uint8_t>(2 * id);
+        auto const y = static_cast<std::uint8_t>(2 * id + 1);
+        REQUIRE(b.install(id, material(y, x), Side::responder, now).has_value());
+        REQUIRE(a.install(id, material(x, y), Side::initiator, now).has_value());
+    }
+};
+
+base::Bytes seal(Keyring& ring, Lane lane, std::string_view text) {
+    base::Bytes frame;
+    REQUIRE(ring.seal(lane, base::as_bytes(text), frame).has_value());
+    return frame;
+}
+
+}  // namespace
+
+TEST_CASE("what one side seals the other opens, on both lanes") {
+    Pair pair;
+    for (auto const lane : {Lane::tensor, Lane::control}) {
+        auto const opened = pair.b.open(seal(pair.a, lane, "hello"), at(1s));
+        REQUIRE(opened.has_value());
+        CHECK(opened->lane() == lane);
+        CHECK(base::as_text(opened->bytes()) == "hello");
+    }
+}
+
+TEST_CASE("a responder does not send under a new key before the initiator has used it") {
+    Pair pair;
+    CHECK_FALSE(pair.b.can_send());
+    REQUIRE(pair.b.open(seal(pair.a, Lane::control, "first"), at(0s)).has_value());
+    CHECK(pair.b.can_send());
+    pair.rekey(2, at(600s));
+    auto const old_key = seal(pair.b, Lane::control, "still the old key");
+    CHECK(pair.a.open(old_key, at(601s)).has_value());
+    REQUIRE(pair.b.open(seal(pair.a, Lane::control, "new key"), at(602s)).has_value());
+    auto const new_key = seal(pair.b, Lane::control, "x");
+    CHECK(new_key[4] == 2);
+}
+
+TEST_CASE("an old key opens for 60 seconds more and never seals again") {
+    Pair pair;
+    auto const late = seal(pair.a, Lane::tensor, "late");
+    auto const too_late = seal(pair.a, Lane::tensor, "too late");
+    pair.rekey(2, at(600s));
+    REQUIRE(pair.b.open(seal(pair.a, Lane::control, "switch"), at(600s)).has_value());
+    CHECK(pair.b.open(late, at(659s)).has_value());
+    CHECK(pair.b.open(too_late, at(661s)).error().code == base::Code::invalid);
+}
+
+TEST_CASE("P11: every flipped bit, every cut and every repeat of a tensor frame is refused") {
+    Pair pair;
+    auto const frame = seal(pair.a, Lane::tensor, "activations");
+    for (std::size_t bit = 0; bit < frame.size() * 8; ++bit) {
+        auto forged = frame;
+        forged[bit / 8] = static_cast<std::uint8_t>(forged[bit / 8] ^ (1U << (bit % 8)));
+        CHECK_FALSE(pair.b.open(forged, at(1s)).has_value());
+    }
+    for (std::size_t size = 0; size < frame.size(); ++size)
+        CHECK_FALSE(pair.b.open(base::ByteView(frame).first(size), at(1s)).has_value());
+    CHECK(pair.b.open(frame, at(1s)).has_value());
+    CHECK(pair.b.open(frame, at(1s)).error().code == base::Code::conflict);
+}
+
+TEST_CASE("a forged far counter does not move the window") {
+    Pair pair;
+    auto forged = seal(pair.a, Lane::control, "x");
+    forged[9] = 0x7f;  // a counter far ahead, below the limit
+    CHECK_FALSE(pair.b.open(forged, at(1s)).has_value());
+    CHECK(pair.b.open(seal(pair.a, Lane::control, "next"), at(1s)).has_value());
+}
+
+TEST_CASE("the plaintext tag and unknown tags are refused before anything else") {
+    Pair pair;
+    auto frame = seal(pair.a, Lane::tensor, "x");
+    for (unsigned tag = 0; tag < 256; ++tag) {
+        if (tag == 0x10) continue;
+        frame[0] = static_cast<std::uint8_t>(tag);
+        CHECK_FALSE(pair.b.open(frame, at(1s)).has_value());
+    }
+}
+
+TEST_CASE("keys of the two directions and the two lanes are all different") {
+    Pair pair;
+    REQUIRE(pair.b.open(seal(pair.a, Lane::control, "go"), at(0s)).has_value());
+    std::set<base::Bytes> bodies;
+    for (auto* ring : {&pair.a, &pair.b})
+        for (auto const lane : {Lane::tensor, Lane::control}) {
+            Pair fresh;
+            REQUIRE(fresh.b.open(seal(fresh.a, Lane::control, "go"), at(0s)).has_value());
+            auto& same = ring == &pair.a ? fresh.a : fresh.b;
+            auto frame = seal(same, lane, "the same words");
+            bodies.insert(base::Bytes(frame.begin() + header_bytes, frame.end()));
+        }
+    CHECK(bodies.size() == 4);
+    CHECK_FALSE(pair.a.open(seal(pair.a, Lane::control, "reflected"), at(0s)).has_value());
+}
+
+TEST_CASE("a session asks for a new key after ten minutes") {
+    Keyring none;
+    CHECK(none.rekey_due(at(0s)));
+    Pair pair;
+    CHECK_FALSE(pair.a.rekey_due(at(599s)));
+    CHECK(pair.a.rekey_due(at(600s)));
+    CHECK(pair.a.next_key_id() == 2);
+    CHECK(pair.a.install(1, material(1, 2), Side::initiator, at(0s)).error().code ==
+          base::Code::conflict);
+}
+
+TEST_CASE("S4: the window takes 128 counters in any order, each once") {
+    ReplayWindow window;
+    for (std::uint64_t counter = 0; counter < 128; ++counter) {
+        auto const shuffled = (counter * 77 + 5) % 128;
+        CHECK(window.is_new(shuffled));
+        window.accept(shuffled);
+        CHECK_FALSE(window.is_new(shuffled));
+    }
+    window.accept(1000);
+    CHECK(window.is_new(1000 - 127));
+    CHECK_FALSE(window.is_new(1000 - 128));
+    CHECK_FALSE(window.is_new(127));
+    window.accept(1000 - 127);
+    CHECK_FALSE(window.is_new(1000 - 127));
+}
