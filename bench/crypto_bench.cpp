@@ -1,0 +1,160 @@
+// bench/crypto_bench.cpp: the primitives, one core. Signing is a geometric loop: its figure is a
+// mean over messages.
+#include <benchmark/benchmark.h>
+
+#include "crypto/aead.h"
+#include "crypto/blake3.h"
+#include "crypto/ed25519.h"
+#include "crypto/hash.h"
+#include "crypto/kdf.h"
+#include "crypto/keccak.h"
+#include "crypto/mldsa65.h"
+#include "crypto/x25519.h"
+
+using namespace kith;
+using namespace kith::crypto;
+
+namespace {
+
+Secret<32> secret_of(std::uint8_t byte) {
+    Secret<32> out;
+    std::ranges::fill(out.mutable_view(), byte);
+    return out;
+}
+
+void set_bytes(benchmark::State& state, std::size_t size) {
+    state.SetBytesProcessed(static_cast<std::int64_t>(size) * state.iterations());
+}
+
+std::size_t size_of(benchmark::State const& state) {
+    return static_cast<std::size_t>(state.range(0));
+}
+
+void mldsa65_keygen(benchmark::State& state) {
+    auto const seed = secret_of(1);
+    for (auto _ : state) benchmark::DoNotOptimize(MlDsa65SigningKey(seed).public_key()[0]);
+}
+
+void mldsa65_sign(benchmark::State& state) {
+    MlDsa65SigningKey const key(secret_of(1));
+    Secret<32> const random;
+    std::uint64_t number = 0;
+    base::ByteArray<8> message{};
+    for (auto _ : state) {
+        base::store_le(message, ++number);
+        benchmark::DoNotOptimize(key.sign(message, {}, random));
+    }
+}
+
+void mldsa65_verification(benchmark::State& state) {
+    MlDsa65SigningKey const key(secret_of(1));
+    auto const signature = key.sign({}, {}, Secret<32>());
+    for (auto _ : state)
+        benchmark::DoNotOptimize(mldsa65_verify(key.public_key(), {}, {}, *signature));
+}
+
+void ed25519_sign(benchmark::State& state) {
+    Ed25519KeyPair const key(secret_of(1));
+    for (auto _ : state) benchmark::DoNotOptimize(key.sign(base::as_bytes("message")));
+}
+
+void ed25519_verification(benchmark::State& state) {
+    Ed25519KeyPair const key(secret_of(1));
+    auto const signature = key.sign(base::as_bytes("message"));
+    for (auto _ : state)
+        benchmark::DoNotOptimize(
+            ed25519_verify(key.public_key(), base::as_bytes("message"), signature));
+}
+
+void x25519_shared(benchmark::State& state) {
+    auto const mine = secret_of(1);
+    auto const theirs = x25519_public_key(secret_of(2));
+    for (auto _ : state) benchmark::DoNotOptimize(x25519(mine, theirs));
+}
+
+template <class T>
+void aead_seal(benchmark::State& state) {
+    T aead(secret_of(1));
+    base::Bytes const message(size_of(state));
+    base::Bytes out(message.size() + aead_tag_bytes);
+    std::uint64_t number = 0;
+    AeadNonce nonce{};
+    for (auto _ : state) {
+        base::store_le(base::MutableByteView(nonce), ++number);
+        benchmark::DoNotOptimize(aead.seal(nonce, {}, message, out));
+    }
+    set_bytes(state, message.size());
+}
+
+template <class T>
+void aead_open(benchmark::State& state) {
+    T aead(secret_of(1));
+    base::Bytes const message(size_of(state));
+    base::Bytes sealed(message.size() + aead_tag_bytes);
+    base::Bytes out(message.size());
+    if (!aead.seal({}, {}, message, sealed)) return state.SkipWithError("seal failed");
+    for (auto _ : state) benchmark::DoNotOptimize(aead.open({}, {}, sealed, out));
+    set_bytes(state, message.size());
+}
+
+template <class T>
+void aead_new_key(benchmark::State& state) {
+    auto const key = secret_of(1);
+    base::Bytes const message(64);
+    base::Bytes out(message.size() + aead_tag_bytes);
+    for (auto _ : state) {
+        T aead(key);
+        benchmark::DoNotOptimize(aead.seal({}, {}, message, out));
+    }
+}
+
+template <Blake3Kernel Kernel>
+void blake3_hash(benchmark::State& state) {
+    base::Bytes const message(size_of(state));
+    for (auto _ : state) benchmark::DoNotOptimize(Blake3(Kernel).update(message).finish());
+    set_bytes(state, message.size());
+}
+
+void sha256_hash(benchmark::State& state) {
+    base::Bytes const message(size_of(state));
+    for (auto _ : state) benchmark::DoNotOptimize(sha256(message));
+    set_bytes(state, message.size());
+}
+
+void shake128_absorb(benchmark::State& state) {
+    base::Bytes const message(size_of(state));
+    base::ByteArray<32> out;
+    for (auto _ : state) {
+        shake128().absorb(message).squeeze(out);
+        benchmark::DoNotOptimize(out);
+    }
+    set_bytes(state, message.size());
+}
+
+void hkdf_32_bytes(benchmark::State& state) {
+    auto const key = secret_of(1);
+    for (auto _ : state)
+        benchmark::DoNotOptimize(hkdf_sha256<32>({}, key.view(), base::as_bytes("info")));
+}
+
+BENCHMARK(mldsa65_keygen)->Unit(benchmark::kMicrosecond);
+BENCHMARK(mldsa65_sign)->Unit(benchmark::kMicrosecond);
+BENCHMARK(mldsa65_verification)->Unit(benchmark::kMicrosecond);
+BENCHMARK(ed25519_sign)->Unit(benchmark::kMicrosecond);
+BENCHMARK(ed25519_verification)->Unit(benchmark::kMicrosecond);
+BENCHMARK(x25519_shared)->Unit(benchmark::kMicrosecond);
+BENCHMARK_TEMPLATE(aead_seal, ChaCha20Poly1305)->Arg(64)->Arg(1420)->Arg(16384)->Arg(1 << 20);
+BENCHMARK_TEMPLATE(aead_seal, Aes256Gcm)->Arg(64)->Arg(1420)->Arg(16384)->Arg(1 << 20);
+BENCHMARK_TEMPLATE(aead_open, ChaCha20Poly1305)->Arg(1420)->Arg(1 << 20);
+BENCHMARK_TEMPLATE(aead_open, Aes256Gcm)->Arg(1420)->Arg(1 << 20);
+BENCHMARK_TEMPLATE(aead_new_key, ChaCha20Poly1305);
+BENCHMARK_TEMPLATE(aead_new_key, Aes256Gcm);
+BENCHMARK_TEMPLATE(blake3_hash, Blake3Kernel::portable)->Arg(64)->Arg(16384)->Arg(1 << 20);
+BENCHMARK_TEMPLATE(blake3_hash, Blake3Kernel::avx2)->Arg(64)->Arg(16384)->Arg(1 << 20);
+BENCHMARK(sha256_hash)->Arg(64)->Arg(1420)->Arg(1 << 20);
+BENCHMARK(shake128_absorb)->Arg(1 << 20);
+BENCHMARK(hkdf_32_bytes);
+
+}  // namespace
+
+BENCHMARK_MAIN();
