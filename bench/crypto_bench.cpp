@@ -9,6 +9,7 @@
 #include "crypto/kdf.h"
 #include "crypto/keccak.h"
 #include "crypto/mldsa65.h"
+#include "crypto/mlkem768.h"
 #include "crypto/x25519.h"
 
 using namespace kith;
@@ -51,6 +52,29 @@ void mldsa65_verification(benchmark::State& state) {
     auto const signature = key.sign({}, {}, Secret<32>());
     for (auto _ : state)
         benchmark::DoNotOptimize(mldsa65_verify(key.public_key(), {}, {}, *signature));
+}
+
+Secret<64> kem_seed() {
+    Secret<64> out;
+    std::ranges::fill(out.mutable_view(), std::uint8_t{1});
+    return out;
+}
+
+void mlkem768_keygen(benchmark::State& state) {
+    auto const seed = kem_seed();
+    for (auto _ : state) benchmark::DoNotOptimize(MlKem768PrivateKey(seed).public_key()[0]);
+}
+
+void mlkem768_encapsulation(benchmark::State& state) {
+    MlKem768PrivateKey const key(kem_seed());
+    auto const random = secret_of(1);
+    for (auto _ : state) benchmark::DoNotOptimize(mlkem768_encapsulate(key.public_key(), random));
+}
+
+void mlkem768_decapsulation(benchmark::State& state) {
+    MlKem768PrivateKey const key(kem_seed());
+    auto const sent = mlkem768_encapsulate(key.public_key(), secret_of(1));
+    for (auto _ : state) benchmark::DoNotOptimize(key.decapsulate(sent->ciphertext));
 }
 
 void ed25519_sign(benchmark::State& state) {
@@ -140,6 +164,9 @@ void hkdf_32_bytes(benchmark::State& state) {
 BENCHMARK(mldsa65_keygen)->Unit(benchmark::kMicrosecond);
 BENCHMARK(mldsa65_sign)->Unit(benchmark::kMicrosecond);
 BENCHMARK(mldsa65_verification)->Unit(benchmark::kMicrosecond);
+BENCHMARK(mlkem768_keygen)->Unit(benchmark::kMicrosecond);
+BENCHMARK(mlkem768_encapsulation)->Unit(benchmark::kMicrosecond);
+BENCHMARK(mlkem768_decapsulation)->Unit(benchmark::kMicrosecond);
 BENCHMARK(ed25519_sign)->Unit(benchmark::kMicrosecond);
 BENCHMARK(ed25519_verification)->Unit(benchmark::kMicrosecond);
 BENCHMARK(x25519_shared)->Unit(benchmark::kMicrosecond);

@@ -1,5 +1,6 @@
 #include "crypto/blake3.h"
 
+#include <bit>
 #include <cstring>
 
 #include "base/check.h"
@@ -167,7 +168,7 @@ base::ByteView Blake3::whole_chunks(base::ByteView bytes) {
 void Blake3::push_subtree(Words const& value, std::uint64_t chunks) {
     chunks_done_ += chunks;
     Words joined = value;
-    for (auto count = chunks_done_ / chunks; count % 2 == 0; count /= 2) {
+    for (auto count = chunks_done_ >> std::countr_zero(chunks); count % 2 == 0; count /= 2) {
         KITH_ASSERT(stack_size_ > 0);
         joined = first_half(compress(key_, parent_block(stack_[--stack_size_], joined),
                                      {.flags = flags_ | flag_parent}));
