@@ -1,5 +1,6 @@
 #include "crypto/mldsa65.h"
 
+#include "base/sabotage.h"
 #include "crypto/mldsa65_core.h"
 
 namespace kith::crypto {
@@ -19,7 +20,7 @@ base::Result<MlDsa65Signature> MlDsa65SigningKey::sign(base::ByteView message,
 bool mldsa65_verify(MlDsa65PublicKey const& public_key, base::ByteView message,
                     base::ByteView context, base::ByteView signature) {
     auto const mu = mldsa::represent_pure(mldsa::public_key_hash(public_key), context, message);
-    return mu && mldsa::verify(public_key, *mu, signature);
+    return KITH_GUARD("E2.signature", mu && mldsa::verify(public_key, *mu, signature));
 }
 
 }  // namespace kith::crypto
