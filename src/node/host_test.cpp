@@ -81,7 +81,7 @@ struct Wire {
                 Bytes bytes;
                 while (from.host->poll_transmit(transmit->id, bytes, now)) {
                 }
-                if (peer_ids.contains(transmit->id))
+                if (!bytes.empty() && peer_ids.contains(transmit->id))
                     to.host->on_bytes(peer_ids[transmit->id], bytes, now);
             }
             if (auto const* closed = std::get_if<Close>(&*output)) {

@@ -260,7 +260,9 @@ void Session::transmit_frame(Streams::iterator stream, base::Bytes& out, Instant
     if (state.update_pending) append_update(stream, out, now);
     auto const size = static_cast<std::uint32_t>(
         std::min({state.unsent(), std::size_t{state.send_credit}, std::size_t{data_body_max}}));
-    bool const is_last = state.send_half == Stream::Half::closing && size == state.unsent();
+    // FIN travels alone: js-libp2p 3.3.11 acts on the flags of a frame before its body and would
+    // drop the body.
+    bool const is_last = state.send_half == Stream::Half::closing && state.unsent() == 0;
     if (size > 0 || is_last) {
         auto const fin = is_last ? flag_fin : std::uint16_t{0};
         append_header(

@@ -415,3 +415,17 @@ TEST_CASE("a stream reset before its first frame leaves no trace on the wire") {
     session.reset(id);
     for (auto const& header : sent_by(session)) CHECK(header.stream == 0);
 }
+
+TEST_CASE("FIN travels in a frame of its own, because js-libp2p drops a body that comes with it") {
+    Session session(Role::dialer, start);
+    auto const id = session.open().value();
+    session.write(id, as_bytes("last words"));
+    session.close_write(id);
+    bool ended = false;
+    for (auto const& header : sent_by(session)) {
+        if (!header.has(flag_fin)) continue;
+        ended = true;
+        CHECK(header.length == 0);
+    }
+    CHECK(ended);
+}

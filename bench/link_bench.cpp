@@ -1,0 +1,99 @@
+// bench/link_bench.cpp: what one connection costs, both ends in one process and no network:
+// handshakes per second, and bytes per second through one stream of two Links (multistream, Noise
+// and yamux on both sides).
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+
+#include "crypto/x25519.h"
+#include "node/link.h"
+
+namespace {
+
+using namespace kith;
+using node::Link;
+namespace noise = proto::noise;
+
+noise::PrivateKey key_of(std::uint8_t fill) {
+    base::ByteArray<32> bytes;
+    bytes.fill(fill);
+    return noise::PrivateKey(bytes);
+}
+
+noise::Credentials credentials_of(std::uint8_t fill) {
+    crypto::Ed25519KeyPair const signer(key_of(fill));
+    auto static_key = key_of(static_cast<std::uint8_t>(fill + 100));
+    auto const signature =
+        signer.sign(noise::Credentials::to_sign(crypto::x25519_public_key(static_key)));
+    return {std::move(static_key), identity::PeerId(signer.public_key()), signature};
+}
+
+struct Ends {
+    explicit Ends(node::EarlyMuxer early)
+        : dialer(options(node::LinkRole::dialer, early), a, key_of(11), base::Instant{}),
+          listener(options(node::LinkRole::listener, early), b, key_of(12), base::Instant{}) {}
+
+    static node::LinkOptions options(node::LinkRole role, node::EarlyMuxer early) {
+        node::LinkOptions options;
+        options.role = role;
+        options.early_muxer = early;
+        options.accepted_protocols = {"/bulk"};
+        return options;
+    }
+
+    bool carry(Link& from, Link& to) {
+        wire.clear();
+        if (!from.poll_transmit(wire, base::Instant{})) return false;
+        if (!to.feed(wire, base::Instant{})) std::abort();
+        return true;
+    }
+    void settle() {
+        while (carry(dialer, listener) | carry(listener, dialer)) {
+        }
+    }
+
+    static noise::Credentials const a, b;
+    base::Bytes wire;
+    Link dialer, listener;
+};
+noise::Credentials const Ends::a = credentials_of(1);
+noise::Credentials const Ends::b = credentials_of(2);
+
+// Both sides' work: a machine that only dials or only listens does about half of it.
+void handshake(benchmark::State& state) {
+    auto const early = state.range(0) == 1 ? node::EarlyMuxer::announce : node::EarlyMuxer::off;
+    for (auto _ : state) {
+        Ends ends(early);
+        ends.settle();
+        if (!ends.dialer.is_up() || !ends.listener.is_up()) std::abort();
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(handshake)->ArgName("early_muxer")->Arg(1)->Arg(0);
+
+void one_stream(benchmark::State& state) {
+    Ends ends(node::EarlyMuxer::announce);
+    ends.settle();
+    auto const id = *ends.dialer.open_stream("/bulk", base::Instant{});
+    base::Bytes const part(static_cast<std::size_t>(state.range(0)), 7);
+    std::size_t received = 0;
+    for (auto _ : state) {
+        ends.dialer.write(id, part);
+        ends.carry(ends.dialer, ends.listener);
+        while (auto event = ends.listener.poll_event()) {
+            auto const* data = std::get_if<node::StreamData>(&*event);
+            if (!data) continue;
+            received += data->bytes.size();
+            ends.listener.consumed(id, data->bytes.size());
+        }
+        ends.carry(ends.listener, ends.dialer);
+        while (ends.dialer.poll_event()) {
+        }
+    }
+    state.SetBytesProcessed(static_cast<std::int64_t>(received));
+}
+BENCHMARK(one_stream)->ArgName("write_bytes")->Arg(1024)->Arg(64 * 1024)->Arg(256 * 1024);
+
+}  // namespace
+
+BENCHMARK_MAIN();
