@@ -148,7 +148,7 @@ model_is_answerable() {
     node operator models list --json | grep -Eq '"answerable": *true'
 }
 
-# Cuts the model and gives the members the middle, half each; the operator keeps everything.
+# Cuts the model and moves the middle to the members, half each; the operator keeps the two ends.
 spread_model() {
     local shards middle
     show "kith models add $model --name $model_name" node operator models add "$model" --name "$model_name"
@@ -160,7 +160,18 @@ spread_model() {
         fetch_when_connected anna "1-$middle"
     show "kith models fetch $model_name --shards $((middle + 1))-$((shards - 2))      # ben" \
         fetch_when_connected ben "$((middle + 1))-$((shards - 2))"
+    show "kith models drop $model_name --shards 1-$((shards - 2))      # operator: the members compute the middle now" \
+        drop_when_announced "1-$((shards - 2))"
     wait_until "the model is answerable" model_is_answerable
+}
+
+# The operator lets go of shards only when it has heard that members serve them.
+drop_when_announced() {
+    local end=$((SECONDS + wait_seconds))
+    until node operator models drop "$model_name" --shards "$1" 2>"$folder/drop.err"; do
+        ((SECONDS < end)) || { cat "$folder/drop.err" >&2; die "the operator could not drop shards $1"; }
+        sleep 0.2
+    done
 }
 
 # A member that has just started may not have its connections yet (exit 69 and 75 mean: try again).

@@ -42,6 +42,8 @@ public:
                              StreamDone done) = 0;
     virtual Cancel fetch_model(pb::FetchModelRequest const& request, OnUpdate<pb::Progress> update,
                                StreamDone done) = 0;
+    virtual void drop_shards(pb::DropShardsRequest const& request,
+                             Done<pb::DropShardsResponse> done) = 0;
     virtual void route(pb::RouteRequest const& request, Done<pb::RouteResponse> done) = 0;
     virtual Cancel run(pb::RunRequest const& request, OnUpdate<pb::RunUpdate> update,
                        StreamDone done) = 0;

@@ -9,8 +9,8 @@ namespace kith::app {
 namespace {
 
 constexpr char const* purpose =
-    "kith: a group of people who trust each other pool their machines and run language models "
-    "together, without showing prompts and answers to the others.";
+    "kith: a group of people who trust each other pool their machines. Language models too big for "
+    "one machine are split over them, in modes in which no other machine sees prompt or answer.";
 
 constexpr char const* first_steps =
     "First steps:\n"
@@ -44,13 +44,30 @@ Output output_of(Globals const& globals) {
             globals.quiet ? Chatter::quiet : Chatter::normal};
 }
 
+// CLI11 would say only that a command is missing.
+std::optional<std::string> unknown_command(CLI::App const& app,
+                                           std::vector<std::string> const& arguments) {
+    bool is_value = false;
+    for (auto const& argument : arguments) {
+        if (!is_value && !argument.starts_with("-")) {
+            auto const known = app.get_subcommands(
+                [&](CLI::App const* command) { return command->get_name() == argument; });
+            if (!known.empty()) return std::nullopt;
+            return "there is no command '" + argument + "'";
+        }
+        is_value = argument == "--config-dir";
+    }
+    return std::nullopt;
+}
+
 // CLI11 reports --help and --version as "errors" with exit code 0.
-ExitCode explain(CLI::App const& app, CLI::ParseError const& error, Globals const& globals) {
+ExitCode explain(CLI::App const& app, std::vector<std::string> const& arguments,
+                 CLI::ParseError const& error, Globals const& globals) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
         (void)app.exit(error);
         return ExitCode::ok;
     }
-    std::string sentence = error.what();
+    std::string sentence = unknown_command(app, arguments).value_or(error.what());
     std::ranges::replace(sentence, '\n', ' ');
     return output_of(globals).fail({base::Code::invalid, sentence + "; see: kith --help"},
                                    ExitCode::usage);
@@ -69,13 +86,14 @@ ExitCode run_command_line(std::vector<std::string> const& arguments,
     add_serve_command(app, commands);
     add_invite_commands(app, commands);
     add_models_commands(app, commands);
+    add_model_commands(app, commands);
     add_run_command(app, commands);
     add_route_command(app, commands);
     try {
         std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
         app.parse(reversed);
     } catch (CLI::ParseError const& error) {
-        return explain(app, error, globals);
+        return explain(app, arguments, error, globals);
     }
     Context context{.sources = {globals.config_directory, environment, {}},
                     .output = output_of(globals)};

@@ -1,4 +1,4 @@
-// models list|add|fetch.
+// models list|add|fetch|drop.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -139,11 +139,44 @@ private:
     std::optional<std::string> shards_;
 };
 
+class ModelsDrop final : public Command {
+public:
+    explicit ModelsDrop(CLI::App& parser) {
+        parser.add_option("model", model_, "Its name or id (kith models list)")->required();
+        parser.add_option("--shards", shards_, "Which ones: 1, 1-2 or 0,3-5")->required();
+        parser.add_flag("--force", force_, "Also when nobody else serves them");
+    }
+
+    ExitCode run(Context& context) override {
+        auto const shards = parse_shards(shards_);
+        if (!shards) return usage_error(context, shards.error());
+        pb::DropShardsRequest request;
+        request.set_model(model_);
+        request.set_last_copy_too(force_);
+        for (auto const shard : *shards) request.add_shards(shard);
+        auto const& output = context.output;
+        auto const opened = open_session(context, Need::daemon);
+        if (!opened.session) return opened.code;
+        auto const dropped = opened.session->call(&api::Control::drop_shards, request);
+        if (!dropped) return output.fail(dropped.error());
+        if (output.json()) output.document(*dropped);
+        auto const& model = dropped->model();
+        output.line(fmt::format("{}: {} shards, {} here", terminal_safe(model.name()),
+                                model.shards_count(), ranges(model.shards_local())));
+        return ExitCode::ok;
+    }
+
+private:
+    std::string model_;
+    std::string shards_;
+    bool force_ = false;
+};
+
 }  // namespace
 
 void add_models_commands(CLI::App& app, Commands& commands) {
-    auto* const models =
-        add_subcommand(app, "models", "Models of the group: list, add, fetch", "kith models list");
+    auto* const models = add_subcommand(
+        app, "models", "Models of the group: list, add, fetch, drop", "kith models list");
     models->require_subcommand(1);
     add_command<ModelsList>(commands,
                             add_subcommand(*models, "list", "What there is and who holds it",
@@ -154,6 +187,9 @@ void add_models_commands(CLI::App& app, Commands& commands) {
     add_command<ModelsFetch>(
         commands, add_subcommand(*models, "fetch", "Fetch shards from members and serve them",
                                  "kith models fetch qwen2.5-7b --shards 1-2"));
+    add_command<ModelsDrop>(
+        commands, add_subcommand(*models, "drop", "Delete shards here that members hold as well",
+                                 "kith models drop qwen2.5-7b --shards 1-2"));
 }
 
 }  // namespace kith::app

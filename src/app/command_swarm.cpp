@@ -26,7 +26,7 @@ public:
         pb::CreateRequest request;
         request.set_name(name_);
         ExitCode code{};
-        auto const made = ask(context, Need::daemon_or_local, &api::Control::create, request, code);
+        auto const made = ask(context, Need::daemon_or_new, &api::Control::create, request, code);
         if (!made) return code;
         auto const& output = context.output;
         if (output.json()) output.document(*made);
@@ -61,7 +61,7 @@ public:
         pb::JoinRequest request;
         request.set_token(token->text);
         ExitCode code{};
-        auto const joined = ask(context, Need::daemon_or_local, &api::Control::join, request, code);
+        auto const joined = ask(context, Need::daemon_or_new, &api::Control::join, request, code);
         if (!joined) return code;
         for (auto const& warning : joined->warnings()) output.warn(warning);
         if (output.json()) output.document(*joined);
@@ -87,7 +87,7 @@ public:
     ExitCode run(Context& context) override {
         ExitCode code{};
         auto const status =
-            ask(context, Need::daemon_or_local, &api::Control::status, pb::StatusRequest{}, code);
+            ask(context, Need::daemon, &api::Control::status, pb::StatusRequest{}, code);
         if (!status) return code;
         if (context.output.json())
             context.output.document(*status);

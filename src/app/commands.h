@@ -44,6 +44,8 @@ void add_models_commands(CLI::App& app, Commands& commands);  // models list|add
 void add_run_command(CLI::App& app, Commands& commands);      // run
 void add_route_command(CLI::App& app, Commands& commands);    // route
 
+void add_model_commands(CLI::App& app, Commands& commands);  // model inspect|tokenize|...
+
 // Parses and runs one command line. The arguments come from take_arguments().
 ExitCode run_command_line(std::vector<std::string> const& arguments,
                           Environment const& environment);

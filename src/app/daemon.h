@@ -16,7 +16,7 @@ namespace kith::app {
 
 class Daemon {
 public:
-    enum class Mode { serve, one_shot };
+    enum class Mode { serve, one_shot, first_use };
 
     // Opens state, keys and sockets. `settings` is copied.
     static base::Result<std::unique_ptr<Daemon>> create(Settings const& settings, Mode mode);

@@ -26,7 +26,8 @@ class Session {
 public:
     // daemon: the command makes sense only with `kith serve` running. daemon_or_local: without one,
     // the handlers run here (Daemon::Mode::one_shot), with the state directory locked.
-    enum class Need { daemon, daemon_or_local };
+    // daemon_or_new: as well, and this machine may get its identity by it (create, join, login).
+    enum class Need { daemon, daemon_or_local, daemon_or_new };
 
     // Code::unavailable: a daemon is needed and none answers.
     static base::Result<std::unique_ptr<Session>> open(Settings const& settings, Need need);

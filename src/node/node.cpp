@@ -15,7 +15,12 @@ namespace membership = proto::membership;
 
 base::Result<std::unique_ptr<Node>> Node::create(Edges edges, base::Instant now) {
     std::unique_ptr<Node> node(new Node(std::move(edges)));
-    node->host_ = KITH_TRY(Host::create(node->edges_.identity, node->edges_.rng, HostOptions{}));
+    // A stream may be opened in the same breath as the link comes up, before admit() has judged the
+    // peer; what is not allowed is then refused in on_stream_opened().
+    HostOptions options;
+    options.accepted_protocols = {std::string(protocol_join), std::string(protocol_peer)};
+    node->host_ =
+        KITH_TRY(Host::create(node->edges_.identity, node->edges_.rng, std::move(options)));
     auto swarm = KITH_TRY(load_swarm(node->edges_.store, node->edges_.secrets));
     if (swarm) {
         auto list = KITH_TRY(load_list(node->edges_.store));
@@ -58,7 +63,6 @@ base::Status Node::enter(Swarm swarm, std::optional<base::Bytes> list, base::Ins
 }
 
 // --- commands
-// -------------------------------------------------------------------------------------------------------
 
 base::Status Node::create_swarm(std::string const& name, base::Instant now) {
     KITH_TRY(check_swarm_name(name));
@@ -179,7 +183,6 @@ base::Status Node::send(identity::NodeId const& node, wire::v1::StageMessage con
 }
 
 // --- the driver's side
-// ----------------------------------------------------------------------------------------------
 
 void Node::on_accepted(ports::ConnectionId id, ports::SocketAddress remote, base::Instant now) {
     host_->on_accepted(id, std::move(remote), now);

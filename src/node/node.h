@@ -56,7 +56,6 @@ public:
     void set_listen_addresses(std::vector<std::string> addresses);
 
     // --- commands
-    // ---------------------------------------------------------------------------------------------
     base::Status create_swarm(std::string const& name, base::Instant now);
     // Redeems the token; `done` is called once, now or later.
     using JoinDone = std::function<void(base::Result<JoinedSwarm>)>;
@@ -64,7 +63,6 @@ public:
     base::Result<Coordinator*> coordinator();  // Code::forbidden unless this node runs one
 
     // --- what features and doors ask
-    // --------------------------------------------------------------------------
     [[nodiscard]] identity::Identity const& identity() const { return edges_.identity; }
     [[nodiscard]] Swarm const* swarm() const { return swarm_ ? &*swarm_ : nullptr; }
     [[nodiscard]] proto::membership::Registry const* registry() const {
@@ -87,7 +85,6 @@ public:
                       base::ByteView tensor);
 
     // --- the driver's side
-    // ------------------------------------------------------------------------------------
     void on_accepted(ports::ConnectionId id, ports::SocketAddress remote,
                      base::Instant now) override;
     void on_connected(ports::ConnectionId id, base::Instant now) override;

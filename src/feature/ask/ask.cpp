@@ -60,15 +60,47 @@ void Ask::reload(std::filesystem::path const& folder, std::function<void(base::S
         [this, load, done = std::move(done)] {
             --loads_running_;
             for (auto const& warning : load->warnings) node_.log(warning);
-            if (!load->model) return done(std::unexpected(load->model.error()));
-            store_.put(*load->model);
-            exchange_.announce_all();
-            done({});
+            if (load->model) {
+                store_.put(*load->model);
+                exchange_.announce_all();
+                done({});
+            } else {
+                done(std::unexpected(load->model.error()));
+            }
+            if (loading()) return;
+            for (auto& then : std::exchange(after_loading_, {})) then();
         });
 }
 
+void Ask::when_loaded(std::function<void()> then) {
+    if (!loading()) return then();
+    after_loading_.push_back(std::move(then));
+}
+
+namespace {
+
+std::string serving_text(std::string const& name, std::ranges::input_range auto const& shards) {
+    std::string text;
+    for (auto const shard : shards) text += (text.empty() ? "" : ",") + std::to_string(shard);
+    return name + ": shards " + text;
+}
+
+}  // namespace
+
+std::vector<std::string> Ask::serving(identity::NodeId const& node) const {
+    std::vector<std::string> texts;
+    if (node == node_.identity().node_id()) {
+        for (auto const& [id, model] : store_.all())
+            if (!model->shards.empty())
+                texts.push_back(serving_text(model->manifest.name, model->shards));
+    } else if (auto const* models = exchange_.holdings(node)) {
+        for (auto const& [id, holding] : *models)
+            texts.push_back(serving_text(holding.name, holding.shards));
+    }
+    return texts;
+}
+
 // --- routes
-// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -179,7 +211,6 @@ base::Result<Plan> Ask::make_plan(Question const& question) const {
 }
 
 // --- questions
-// ------------------------------------------------------------------------------------------------------
 
 base::Result<QuestionId> Ask::ask(Question question, Listener listener) {
     auto const id = next_id_++;
@@ -240,7 +271,6 @@ void Ask::cancel(QuestionId id) {
 }
 
 // --- models
-// ---------------------------------------------------------------------------------------------------------
 
 std::set<std::uint32_t> Ask::shards_elsewhere(std::string const& model_id) const {
     std::set<std::uint32_t> shards;
@@ -351,7 +381,6 @@ std::uint64_t Ask::weight_bytes() const {
 }
 
 // --- what members say
-// -----------------------------------------------------------------------------------------------
 
 void Ask::on_control(node::AuthenticatedControl const& message, base::Instant now) {
     if (message->has_stage_close()) {

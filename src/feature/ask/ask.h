@@ -60,6 +60,10 @@ public:
     [[nodiscard]] std::uint64_t weight_bytes() const;
     [[nodiscard]] std::uint64_t kv_bytes() const { return server_.kv_bytes(); }
     [[nodiscard]] bool loading() const { return loads_running_ > 0; }
+    // Calls back when no model is being loaded (any more): at once or later.
+    void when_loaded(std::function<void()> then);
+    // What this machine or a member serves, for people: "guide: shards 1-3".
+    [[nodiscard]] std::vector<std::string> serving(identity::NodeId const& node) const;
     [[nodiscard]] StageServer const& stage_server() const { return server_; }
 
     // --- node::Feature
@@ -103,6 +107,7 @@ private:
     QuestionId next_id_ = 1;
     std::optional<RouteView> last_route_;
     std::size_t loads_running_ = 0;
+    std::vector<std::function<void()>> after_loading_;
     base::Instant expire_at_{};
 };
 

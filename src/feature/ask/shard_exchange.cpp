@@ -59,7 +59,6 @@ ShardExchange::ShardExchange(node::Node& node, ModelStore& store, ports::Pool& p
 ShardExchange::~ShardExchange() = default;
 
 // --- telling and hearing
-// --------------------------------------------------------------------------------------------
 
 void ShardExchange::announce_to(identity::NodeId const& peer) {
     wire::v1::Control control;
@@ -170,7 +169,6 @@ std::map<std::string, std::string> ShardExchange::announced() const {
 }
 
 // --- fetching
-// -------------------------------------------------------------------------------------------------------
 
 void ShardExchange::fetch(std::string model, std::vector<std::uint32_t> shards, OnProgress progress,
                           OnDone done, base::Instant now) {

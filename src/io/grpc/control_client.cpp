@@ -137,6 +137,10 @@ api::Cancel ControlClient::fetch_model(pb::FetchModelRequest const& request,
                                        api::OnUpdate<pb::Progress> update, api::StreamDone done) {
     return implementation_->follow(&pb::Control::Stub::FetchModel, request, update, done);
 }
+void ControlClient::drop_shards(pb::DropShardsRequest const& request,
+                                api::Done<pb::DropShardsResponse> done) {
+    implementation_->ask(&pb::Control::Stub::DropShards, request, done);
+}
 void ControlClient::route(pb::RouteRequest const& request, api::Done<pb::RouteResponse> done) {
     implementation_->ask(&pb::Control::Stub::GetRoute, request, done);
 }

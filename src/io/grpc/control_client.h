@@ -49,6 +49,8 @@ public:
                           api::OnUpdate<api::pb::Progress> update, api::StreamDone done) override;
     api::Cancel fetch_model(api::pb::FetchModelRequest const& request,
                             api::OnUpdate<api::pb::Progress> update, api::StreamDone done) override;
+    void drop_shards(api::pb::DropShardsRequest const& request,
+                     api::Done<api::pb::DropShardsResponse> done) override;
     void route(api::pb::RouteRequest const& request,
                api::Done<api::pb::RouteResponse> done) override;
     api::Cancel run(api::pb::RunRequest const& request, api::OnUpdate<api::pb::RunUpdate> update,

@@ -166,6 +166,10 @@ public:
         Context*, pb::FetchModelRequest const* request) override {
         return stream(&api::Control::fetch_model, *request);
     }
+    grpc::ServerUnaryReactor* DropShards(Context*, pb::DropShardsRequest const* request,
+                                         pb::DropShardsResponse* response) override {
+        return answer(&api::Control::drop_shards, *request, response);
+    }
     grpc::ServerUnaryReactor* GetRoute(Context*, pb::RouteRequest const* request,
                                        pb::RouteResponse* response) override {
         return answer(&api::Control::route, *request, response);

@@ -148,6 +148,10 @@ public:
         done(base::fail(base::Code::not_found, "no member holds it"));
         return {};
     }
+    void drop_shards(pb::DropShardsRequest const&,
+                     api::Done<pb::DropShardsResponse> done) override {
+        done({});
+    }
     void route(pb::RouteRequest const&, api::Done<pb::RouteResponse> done) override { done({}); }
     // Sends one word and goes on until cancelled.
     api::Cancel run(pb::RunRequest const&, api::OnUpdate<pb::RunUpdate> update,

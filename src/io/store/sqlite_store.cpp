@@ -3,6 +3,9 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <chrono>
+#include <thread>
+
 #include "base/sabotage.h"
 
 namespace kith::io {
@@ -124,7 +127,22 @@ ports::InviteRow read_invite(Statement const& row) {
 SqliteStore::SqliteStore(std::unique_ptr<Database> database) : database_(std::move(database)) {}
 SqliteStore::~SqliteStore() = default;
 
-base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(std::filesystem::path const& file) {
+base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(std::filesystem::path const& file,
+                                                             base::Duration patience) {
+    // SQLite's own busy handler does not cover the change into exclusive WAL mode.
+    constexpr auto pause = std::chrono::milliseconds(50);
+    for (base::Duration waited{};; waited += pause) {
+        auto store = open_once(file);
+        if (store || store.error().code != Code::conflict) return store;
+        if (waited >= patience)
+            return fail(Code::conflict, "another kith process uses " + file.string() +
+                                            "; stop it or use its socket");
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open_once(
+    std::filesystem::path const& file) {
     auto const old_mask = umask(0077);
     sqlite3* handle = nullptr;
     int const opened = sqlite3_open_v2(
@@ -132,36 +150,24 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(std::filesystem::pa
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
         nullptr);
     auto database = std::make_unique<Database>(handle);
-    auto const ready = [&]() -> base::Status {
-        if (opened != SQLITE_OK) return std::unexpected(database->error());
-        KITH_TRY(database->run(pragmas));
-        Statement version(handle, "PRAGMA user_version");
-        if (version.step() != SQLITE_ROW) return std::unexpected(database->error());
-        auto const found = version.number(0);
-        if (found > schema_version)
-            return fail(Code::unsupported,
-                        "the state database was written by a newer kith; run that version");
-        return {};
-    }();
+    auto const ready = opened == SQLITE_OK ? database->run(pragmas)
+                                           : base::Status(std::unexpected(database->error()));
     umask(old_mask);
-    if (!ready) {
-        auto error = ready.error();
-        if (error.code == Code::conflict)
-            error.message =
-                "another kith process uses " + file.string() + "; stop it or use its socket";
-        return std::unexpected(std::move(error));
-    }
+    KITH_TRY(ready);
+    std::int64_t version = 0;
     {
         Statement check(handle, "PRAGMA quick_check(1)");
-        if (check.step() != SQLITE_ROW || check.text(0) != "ok")
+        if (check.step() != SQLITE_ROW) return std::unexpected(database->error());
+        if (check.text(0) != "ok")
             return fail(Code::corrupt, file.string() + " is damaged; restore it from a backup");
+        Statement select(handle, "PRAGMA user_version");
+        if (select.step() != SQLITE_ROW) return std::unexpected(database->error());
+        version = select.number(0);
     }
-    bool fresh = false;
-    {
-        Statement version(handle, "PRAGMA user_version");
-        fresh = version.step() == SQLITE_ROW && version.number(0) == 0;
-    }
-    if (fresh) KITH_TRY(database->run(schema));
+    if (version > schema_version)
+        return fail(Code::unsupported,
+                    "the state database was written by a newer kith; run that version");
+    if (version == 0) KITH_TRY(database->run(schema));
     return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(database)));
 }
 

@@ -15,9 +15,10 @@ namespace kith::io {
 class SqliteStore final : public ports::Store {
 public:
     // Opens or creates `file` (mode 0600); ":memory:" for tests. Code::conflict when another
-    // process holds it, Code::corrupt when SQLite's quick_check fails, Code::unsupported when a
-    // newer kith wrote it.
-    static base::Result<std::unique_ptr<SqliteStore>> open(std::filesystem::path const& file);
+    // process still holds it after `patience` (a one-shot command lets go within a moment),
+    // Code::corrupt when SQLite's quick_check fails, Code::unsupported when a newer kith wrote it.
+    static base::Result<std::unique_ptr<SqliteStore>> open(std::filesystem::path const& file,
+                                                           base::Duration patience = {});
     ~SqliteStore() override;
 
     base::Result<std::optional<base::Bytes>> get(std::string_view table,
@@ -35,6 +36,7 @@ public:
 
 private:
     class Database;
+    static base::Result<std::unique_ptr<SqliteStore>> open_once(std::filesystem::path const& file);
     explicit SqliteStore(std::unique_ptr<Database> database);
     std::unique_ptr<Database> database_;
 };

@@ -1,0 +1,242 @@
+// model inspect|tokenize|logits|bench|shard|synth: tools for one GGUF file. They need no node and
+// print JSON.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <filesystem>
+
+#include "app/command_support.h"
+#include "infer/model_tool.h"
+#include "io/net/os.h"
+
+namespace kith::app {
+namespace {
+
+constexpr std::size_t tokens_max = 1'000'000;  // of --tokens
+
+// Shows the document or the error.
+ExitCode show(Context const& context, base::Result<std::string> const& document) {
+    context.output.progress_end();
+    if (!document) return context.output.fail(document.error());
+    context.output.document_text(*document);
+    return ExitCode::ok;
+}
+
+void add_file(CLI::App& parser, std::string& file) {
+    parser.add_option("file", file, "A GGUF file")->required();
+}
+
+void add_threads(CLI::App& parser, std::size_t& threads) {
+    parser.add_option("--threads", threads, "How many threads compute")
+        ->check(CLI::Range(std::size_t{1}, std::size_t{threads_max}))
+        ->capture_default_str();
+}
+
+void add_kernels(CLI::App& parser, infer::Isa& isa) {
+    parser.add_option("--kernels", isa, "detected, portable or avx2")
+        ->transform(CLI::CheckedTransformer(
+            std::vector<std::pair<std::string, infer::Isa>>{{"detected", infer::Isa::detected},
+                                                            {"portable", infer::Isa::portable},
+                                                            {"avx2", infer::Isa::avx2}}))
+        ->type_name("NAME");
+}
+
+class ModelInspect final : public Command {
+public:
+    explicit ModelInspect(CLI::App& parser) {
+        add_file(parser, options_.path);
+        parser.add_option("--items", options_.items_max, "How much of long metadata is shown")
+            ->capture_default_str();
+    }
+    ExitCode run(Context& context) override {
+        return show(context, infer::model_inspect(options_));
+    }
+
+private:
+    infer::InspectOptions options_;
+};
+
+class ModelTokenize final : public Command {
+public:
+    explicit ModelTokenize(CLI::App& parser) {
+        add_file(parser, options_.path);
+        parser.add_option("text", options_.text, "What to turn into tokens")->required();
+        parser.add_flag("--specials", specials_, "<|im_end|> and the like are control tokens");
+        parser.add_flag("--no-begin", no_begin_, "Without the token a sequence begins with");
+    }
+    ExitCode run(Context& context) override {
+        if (specials_) options_.specials = infer::Specials::parse;
+        if (no_begin_) options_.begin = infer::Begin::none;
+        return show(context, infer::model_tokenize(options_));
+    }
+
+private:
+    infer::TokenizeOptions options_;
+    bool specials_ = false;
+    bool no_begin_ = false;
+};
+
+class ModelLogits final : public Command {
+public:
+    explicit ModelLogits(CLI::App& parser) {
+        add_file(parser, options_.path);
+        parser.add_option("--tokens", tokens_, "Token ids: 1,15,27")->required();
+        parser.add_option("--top-k", options_.top_k, "How many of the best are named")
+            ->capture_default_str();
+        add_threads(parser, options_.threads);
+        add_kernels(parser, options_.isa);
+    }
+    ExitCode run(Context& context) override {
+        auto tokens = parse_tokens(tokens_);
+        if (!tokens) return usage_error(context, tokens.error());
+        options_.tokens = *std::move(tokens);
+        return show(context, infer::model_logits(options_));
+    }
+
+private:
+    static base::Result<std::vector<infer::TokenId>> parse_tokens(std::string_view text) {
+        std::vector<infer::TokenId> tokens;
+        char const* at = text.data();
+        char const* const end = at + text.size();
+        while (tokens.size() < tokens_max) {
+            infer::TokenId token = 0;
+            auto const [next, error] = std::from_chars(at, end, token);
+            if (error != std::errc{} || token < 0) break;
+            tokens.push_back(token);
+            if (next == end) return tokens;
+            if (*next != ',') break;
+            at = next + 1;
+        }
+        return base::fail(base::Code::invalid, "--tokens must be numbers with commas: 1,15,27");
+    }
+
+    infer::LogitsOptions options_;
+    std::string tokens_;
+};
+
+class ModelBench final : public Command {
+public:
+    explicit ModelBench(CLI::App& parser) {
+        add_file(parser, options_.path);
+        parser.add_option("--prompt-tokens", options_.prompt_tokens)->capture_default_str();
+        parser.add_option("--decode-tokens", options_.decode_tokens)->capture_default_str();
+        add_threads(parser, options_.threads);
+        add_kernels(parser, options_.isa);
+    }
+    ExitCode run(Context& context) override {
+        options_.progress = [&output = context.output](std::size_t done, std::size_t total) {
+            output.progress("tokens", done, total);
+        };
+        io::OsClock const clock;
+        return show(context, infer::model_bench(options_, clock));
+    }
+
+private:
+    infer::BenchOptions options_;
+};
+
+class ModelShard final : public Command {
+public:
+    explicit ModelShard(CLI::App& parser) {
+        add_file(parser, options_.path);
+        parser.add_option("--output", options_.folder, "Where the shards go; made if missing")
+            ->required();
+        auto* const cuts =
+            parser.add_option("--cuts", options_.cuts, "Layers at which shards begin: 0,3,6");
+        parser.add_option("--parts", options_.parts, "Parts of the middle, the two ends apart")
+            ->check(CLI::Range(std::size_t{1}, std::size_t{1024}))
+            ->excludes(cuts)
+            ->capture_default_str();
+    }
+    ExitCode run(Context& context) override {
+        std::error_code error;
+        std::filesystem::create_directories(options_.folder, error);
+        if (error)
+            return context.output.fail(
+                {base::Code::io, "cannot create " + options_.folder + ": " + error.message()});
+        options_.progress = [&output = context.output](std::uint64_t done, std::uint64_t total) {
+            output.progress("cutting", done, total);
+        };
+        return show(context, infer::model_shard(options_));
+    }
+
+private:
+    infer::CutOptions options_;
+};
+
+class ModelSynth final : public Command {
+public:
+    explicit ModelSynth(CLI::App& parser) {
+        parser.add_option("file", options_.path, "The GGUF file to write")->required();
+        parser.add_option("--architecture", options_.shape.architecture, "llama or qwen2")
+            ->transform(
+                CLI::CheckedTransformer(std::vector<std::pair<std::string, infer::Architecture>>{
+                    {"llama", infer::Architecture::llama}, {"qwen2", infer::Architecture::qwen2}}))
+            ->type_name("NAME");
+        parser
+            .add_option("--tokenizer", options_.shape.tokenizer, "byte-bpe, qwen2, llama3 or spm")
+            ->transform(
+                CLI::CheckedTransformer(std::vector<std::pair<std::string, infer::SynthTokenizer>>{
+                    {"byte-bpe", infer::SynthTokenizer::byte_bpe},
+                    {"qwen2", infer::SynthTokenizer::qwen2_bpe},
+                    {"llama3", infer::SynthTokenizer::llama3_bpe},
+                    {"spm", infer::SynthTokenizer::spm}}))
+            ->type_name("NAME");
+        parser.add_option("--type", type_, "Of the matrices: F32, F16, BF16, Q8_0, Q4_0, ...")
+            ->capture_default_str();
+        parser.add_option("--layers", options_.shape.layers_count)->capture_default_str();
+        parser.add_option("--hidden", options_.shape.hidden_size)->capture_default_str();
+        parser.add_option("--feed-forward", options_.shape.feed_forward_size)
+            ->capture_default_str();
+        parser.add_option("--heads", options_.shape.heads_count)->capture_default_str();
+        parser.add_option("--kv-heads", options_.shape.kv_heads_count)->capture_default_str();
+        parser.add_option("--vocabulary", options_.shape.vocabulary_size)->capture_default_str();
+        parser.add_option("--context", options_.shape.context_length)->capture_default_str();
+        parser.add_flag_callback(
+            "--tied-head", [this] { options_.shape.head = infer::SynthHead::tied; },
+            "The head shares the embedding");
+        parser.add_option("--seed", options_.shape.seed)->capture_default_str();
+    }
+    ExitCode run(Context& context) override {
+        auto const type = infer::find_type(type_);
+        if (!type)
+            return usage_error(context, {base::Code::invalid, "no tensor type is named " + type_});
+        options_.shape.type = *type;
+        options_.progress = [&output = context.output](std::uint64_t done, std::uint64_t total) {
+            output.progress("writing", done, total);
+        };
+        return show(context, infer::model_synth(options_));
+    }
+
+private:
+    infer::SynthOptions options_;
+    std::string type_ = "Q8_0";
+    bool tied_head_ = false;
+};
+
+}  // namespace
+
+void add_model_commands(CLI::App& app, Commands& commands) {
+    auto* const model = add_subcommand(app, "model", "Tools for one GGUF file; they print JSON",
+                                       "kith model inspect guide.gguf");
+    model->require_subcommand(1);
+    add_command<ModelInspect>(commands,
+                              add_subcommand(*model, "inspect", "Metadata, tensors, types, sizes",
+                                             "kith model inspect guide.gguf"));
+    add_command<ModelTokenize>(commands,
+                               add_subcommand(*model, "tokenize", "Text to token ids",
+                                              "kith model tokenize guide.gguf \"Hello\""));
+    add_command<ModelLogits>(
+        commands, add_subcommand(*model, "logits", "The last position's logits for given tokens",
+                                 "kith model logits guide.gguf --tokens 1,15,27"));
+    add_command<ModelBench>(commands, add_subcommand(*model, "bench", "Prompt and decode speed",
+                                                     "kith model bench guide.gguf --threads 2"));
+    add_command<ModelShard>(
+        commands, add_subcommand(*model, "shard", "Cut into shards and hash them",
+                                 "kith model shard guide.gguf --output shards --parts 2"));
+    add_command<ModelSynth>(
+        commands, add_subcommand(*model, "synth", "Write a model with random weights, for tests",
+                                 "kith model synth tiny.gguf --layers 4"));
+}
+
+}  // namespace kith::app

@@ -1,0 +1,69 @@
+#include "infer/kernels.h"
+
+#include "base/check.h"
+
+namespace kith::infer {
+namespace {
+
+constexpr std::size_t round_up_32(std::size_t size) {
+    return (size + 31) / 32 * 32;
+}
+
+bool runs_avx2() {
+#ifdef KITH_INFER_AVX2
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+#else
+    return false;
+#endif
+}
+
+}  // namespace
+
+ActivationKind activation_kind(TensorType type) {
+    KITH_ASSERT(type_traits(type).has_kernels);
+    if (type == TensorType::q8_0 || type == TensorType::q4_0) return ActivationKind::q8;
+    if (type == TensorType::q4_k || type == TensorType::q6_k) return ActivationKind::q8_k;
+    return ActivationKind::f32;
+}
+
+std::size_t activation_row_bytes(ActivationKind kind, std::size_t columns) {
+    switch (kind) {
+        case ActivationKind::f32:
+            return round_up_32(columns * sizeof(float));
+        case ActivationKind::q8:
+            return round_up_32(columns + columns / 32 * sizeof(float));
+        case ActivationKind::q8_k:
+            return round_up_32(columns + columns / 16 * sizeof(std::int16_t) +
+                               columns / 256 * sizeof(float));
+    }
+    KITH_ASSERT(false);
+    return 0;
+}
+
+DotFunction KernelTable::dot(TensorType type) const {
+    if (type == TensorType::f32) return dot_f32;
+    if (type == TensorType::f16) return dot_f16;
+    if (type == TensorType::bf16) return dot_bf16;
+    if (type == TensorType::q8_0) return dot_q8_0;
+    if (type == TensorType::q4_0) return dot_q4_0;
+    if (type == TensorType::q4_k) return dot_q4_k;
+    KITH_ASSERT(type == TensorType::q6_k);
+    return dot_q6_k;
+}
+
+KernelTable const* find_kernels(Isa isa) {
+    switch (isa) {
+        case Isa::portable:
+            return &portable_kernels;
+        case Isa::detected:
+        case Isa::avx2:
+            break;
+    }
+#ifdef KITH_INFER_AVX2
+    if (runs_avx2()) return &avx2_kernels;
+#endif
+    return isa == Isa::detected ? &portable_kernels : nullptr;
+}
+
+}  // namespace kith::infer

@@ -1,0 +1,76 @@
+// infer/kernels.h: the inner loops, as a table of functions per instruction set.
+//
+// The order of floating-point operations is part of the contract: dot products keep 8 (integer
+// weights) or 16 (float weights) partial sums, lane i taking every element whose index is i modulo
+// that (quads for int8), and add them as reduce() in kernels_order.h does. So every table
+// gives the same bits, and any number of activation rows the same as one. An implementation that
+// cannot keep the order must not be chosen silently.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "infer/tensor_type.h"
+
+namespace kith::infer {
+
+enum class Isa { detected, portable, avx2 };
+
+// How the right-hand side of a product is stored, given by the type of the weights.
+enum class ActivationKind {
+    f32,   // float[columns]
+    q8,    // int8[columns], float scale per 32: for Q8_0 and Q4_0
+    q8_k,  // int8[columns], float scale per 256, int16 sums per 16: for Q4_K and Q6_K
+};
+inline constexpr std::size_t activation_kinds_count = 3;
+ActivationKind activation_kind(TensorType type);  // `type` has kernels
+// Bytes of one row; a multiple of 32. columns is a multiple of 32 (q8) or 256 (q8_k).
+std::size_t activation_row_bytes(ActivationKind kind, std::size_t columns);
+
+// rows_count results of one weight row: out[i * out_stride] = dot(weights, activations + i *
+// stride).
+struct DotCall {
+    std::uint8_t const* weights = nullptr;
+    std::byte const* activations = nullptr;  // 32-byte aligned for q8 and q8_k
+    std::size_t activation_stride = 0;       // bytes
+    std::size_t rows_count = 0;
+    std::size_t columns = 0;
+    float* out = nullptr;
+    std::size_t out_stride = 0;  // floats
+};
+using DotFunction = void (*)(DotCall const& call);
+
+struct KernelTable {
+    char const* name;
+    DotFunction dot_f32, dot_f16, dot_bf16, dot_q8_0, dot_q4_0, dot_q4_k, dot_q6_k;
+    void (*quantise_q8)(float const* in, std::byte* out, std::size_t columns);
+    void (*quantise_q8_k)(float const* in, std::byte* out, std::size_t columns);
+    void (*to_f16)(float const* in, std::uint16_t* out, std::size_t count);
+    float (*sum_of_squares)(float const* in, std::size_t count);
+    // in[i] = exp(in[i] - shift); returns the sum. Inputs below shift - 87 count as exp(-87).
+    float (*exp_and_sum)(float* in, std::size_t count, float shift);
+    // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
+    void (*swiglu)(float* gate, float const* up, std::size_t count);
+    // out[d] = scale * sum over j of weights[j] * float(rows[j * row_stride + d]), j ascending
+    void (*weighted_sum_f16)(float const* weights, std::size_t rows_count,
+                             std::uint16_t const* rows, std::size_t row_stride, float scale,
+                             float* out, std::size_t columns);
+
+    [[nodiscard]] DotFunction dot(TensorType type) const;  // `type` has kernels
+};
+
+extern KernelTable const portable_kernels;
+extern KernelTable const avx2_kernels;  // only in builds for x86-64; needs avx2, fma and f16c
+
+// The best table this processor runs, or the one asked for (tests); nullptr when it cannot run
+// here.
+KernelTable const* find_kernels(Isa isa);
+
+// One row of any type with kernels to floats, exactly; columns is a multiple of the block.
+void dequantise_row(TensorType type, std::uint8_t const* row, std::span<float> out);
+// One row of floats to `type` (synthetic models, tests): nearest values under a simple choice of
+// scales.
+void quantise_row(TensorType type, std::span<float const> row, std::uint8_t* out);
+
+}  // namespace kith::infer

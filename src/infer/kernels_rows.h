@@ -1,0 +1,167 @@
+// infer/kernels_rows.h: kernels over one row: activations to int8, sums, exp, SwiGLU, weighted
+// sums.
+#pragma once
+
+#include "infer/kernels_order.h"
+
+namespace kith::infer {
+
+template <class V>
+struct RowKernels {
+    using F = typename V::F;
+    using I = typename V::I;
+
+    // ---- activations to int8 --------------------------------------------------------------------
+
+    // Below this a block counts as zero: 127 / amax would overflow. NaN compares false and counts
+    // as zero too.
+    static constexpr float amax_min = 1e-30F;
+
+    // `count` values (a multiple of 32) with one scale; returns it.
+    KITH_INLINE float quantise_block(float const* in, std::byte* out, std::size_t count) {
+        F largest = V::zero();
+        for (std::size_t c = 0; c < count; c += lanes)
+            largest = V::max(V::abs(V::load(in + c)), largest);
+        float s[lanes];
+        V::store(s, largest);
+        float amax = 0;
+        for (float const value : s) amax = value > amax ? value : amax;
+        float const inverse = amax > amax_min ? 127.0F / amax : 0.0F;
+        for (std::size_t c = 0; c < count; c += 32) V::store_rounded(in + c, inverse, out + c);
+        return amax > amax_min ? amax / 127.0F : 0.0F;
+    }
+
+    static void quantise_q8(float const* in, std::byte* out, std::size_t columns) {
+        for (std::size_t c = 0; c < columns; c += 32) {
+            float const scale = quantise_block(in + c, out + c, 32);
+            __builtin_memcpy(out + columns + c / 32 * sizeof(float), &scale, sizeof scale);
+        }
+    }
+
+    static void quantise_q8_k(float const* in, std::byte* out, std::size_t columns) {
+        auto* const sums_at = out + columns;
+        for (std::size_t c = 0; c < columns; c += 256) {
+            float const scale = quantise_block(in + c, out + c, 256);
+            __builtin_memcpy(sums_at + columns / 8 + c / 256 * sizeof(float), &scale, sizeof scale);
+            for (std::size_t k = 0; k < 256; k += 16) {
+                int sum = 0;
+                for (std::size_t i = 0; i < 16; ++i)
+                    sum += static_cast<std::int8_t>(out[c + k + i]);
+                auto const narrow = static_cast<std::int16_t>(sum);
+                __builtin_memcpy(sums_at + (c + k) / 16 * sizeof narrow, &narrow, sizeof narrow);
+            }
+        }
+    }
+
+    // ---- element-wise and reductions ------------------------------------------------------------
+
+    static void to_f16(float const* in, std::uint16_t* out, std::size_t count) {
+        std::size_t i = 0;
+        for (; i + lanes <= count; i += lanes) V::store_f16(out + i, V::load(in + i));
+        for (; i < count; ++i) out[i] = float_to_half(in[i]);
+    }
+
+    static float sum_of_squares(float const* in, std::size_t count) {
+        F sums = V::zero();
+        std::size_t i = 0;
+        for (; i + lanes <= count; i += lanes) {
+            F const x = V::load(in + i);
+            sums = V::fma(x, x, sums);
+        }
+        float sum = Ordered<V>::reduce(sums);
+        for (; i < count; ++i) sum = __builtin_fmaf(in[i], in[i], sum);
+        return sum;
+    }
+
+    // exp for x clamped to [-87, 88]: 2^n * exp(r), |r| <= ln(2)/2, with the Taylor polynomial of
+    // degree 7 (its remainder, 5e-9, is below float precision). ln(2) in two parts so that n *
+    // ln(2) loses nothing.
+    KITH_INLINE F exp(F x) {
+        x = V::min(V::max(x, V::set(-87.0F)), V::set(88.0F));
+        F const n = V::round(V::mul(x, V::set(1.44269504F)));
+        F r = V::fma(n, V::set(-0.693359375F), x);
+        r = V::fma(n, V::set(2.12194440e-4F), r);
+        F p = V::set(1.0F / 5040.0F);
+        p = V::fma(p, r, V::set(1.0F / 720.0F));
+        p = V::fma(p, r, V::set(1.0F / 120.0F));
+        p = V::fma(p, r, V::set(1.0F / 24.0F));
+        p = V::fma(p, r, V::set(1.0F / 6.0F));
+        p = V::fma(p, r, V::set(0.5F));
+        p = V::fma(p, r, V::set(1.0F));
+        p = V::fma(p, r, V::set(1.0F));
+        return V::times_power_of_2(p, n);
+    }
+
+    static float exp_and_sum(float* in, std::size_t count, float shift) {
+        F sums = V::zero();
+        F const minus = V::set(-shift);
+        std::size_t i = 0;
+        for (; i + lanes <= count; i += lanes) {
+            F const e = exp(V::add(V::load(in + i), minus));
+            V::store(in + i, e);
+            sums = V::add(sums, e);
+        }
+        float rest[lanes] = {};
+        for (std::size_t k = i; k < count; ++k) rest[k - i] = in[k];
+        V::store(rest, exp(V::add(V::load(rest), minus)));
+        float sum = Ordered<V>::reduce(sums);
+        for (std::size_t k = i; k < count; ++k) {
+            in[k] = rest[k - i];
+            sum += in[k];
+        }
+        return sum;
+    }
+
+    KITH_INLINE F gated(F gate, F up) {
+        F const one_plus = V::add(V::set(1.0F), exp(V::sub(V::zero(), gate)));
+        return V::mul(V::div(gate, one_plus), up);
+    }
+
+    static void swiglu(float* gate, float const* up, std::size_t count) {
+        std::size_t i = 0;
+        for (; i + lanes <= count; i += lanes)
+            V::store(gate + i, gated(V::load(gate + i), V::load(up + i)));
+        float a[lanes] = {};
+        float b[lanes] = {};
+        for (std::size_t k = i; k < count; ++k) {
+            a[k - i] = gate[k];
+            b[k - i] = up[k];
+        }
+        V::store(a, gated(V::load(a), V::load(b)));
+        for (std::size_t k = i; k < count; ++k) gate[k] = a[k - i];
+    }
+
+    template <std::size_t vectors>
+    KITH_INLINE void weighted_columns(float const* weights, std::size_t rows_count,
+                                      std::uint16_t const* rows, std::size_t row_stride,
+                                      float scale, float* out) {
+        F sums[vectors];
+        for (auto& sum : sums) sum = V::zero();
+        for (std::size_t j = 0; j < rows_count; ++j) {
+            F const weight = V::set(weights[j]);
+            auto const* const at = reinterpret_cast<std::uint8_t const*>(rows + j * row_stride);
+            for (std::size_t v = 0; v < vectors; ++v)
+                sums[v] = V::fma(weight, V::load_f16(at + v * lanes * 2), sums[v]);
+        }
+        for (std::size_t v = 0; v < vectors; ++v)
+            V::store(out + v * lanes, V::mul(sums[v], V::set(scale)));
+    }
+
+    static void weighted_sum_f16(float const* weights, std::size_t rows_count,
+                                 std::uint16_t const* rows, std::size_t row_stride, float scale,
+                                 float* out, std::size_t columns) {
+        std::size_t c = 0;
+        for (; c + 8 * lanes <= columns; c += 8 * lanes)
+            weighted_columns<8>(weights, rows_count, rows + c, row_stride, scale, out + c);
+        for (; c + lanes <= columns; c += lanes)
+            weighted_columns<1>(weights, rows_count, rows + c, row_stride, scale, out + c);
+        for (; c < columns; ++c) {
+            float sum = 0;
+            for (std::size_t j = 0; j < rows_count; ++j)
+                sum = __builtin_fmaf(weights[j], half_to_float(rows[j * row_stride + c]), sum);
+            out[c] = sum * scale;
+        }
+    }
+};
+
+}  // namespace kith::infer

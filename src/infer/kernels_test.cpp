@@ -1,0 +1,296 @@
+#include "infer/kernels.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "infer/half.h"
+#include "infer/sampler.h"
+
+namespace kith::infer {
+namespace {
+
+constexpr TensorType types[] = {TensorType::f32,  TensorType::f16,  TensorType::bf16,
+                                TensorType::q8_0, TensorType::q4_0, TensorType::q4_k,
+                                TensorType::q6_k};
+
+struct alignas(32) Line {
+    std::byte bytes[32];
+};
+
+std::vector<float> random_floats(Xoshiro256& random, std::size_t count, double width) {
+    std::vector<float> out(count);
+    for (auto& value : out) value = static_cast<float>((random.next_unit() - 0.5) * width);
+    return out;
+}
+
+std::vector<Line> activations(KernelTable const& kernels, TensorType type,
+                              std::vector<float> const& rows, std::size_t columns) {
+    auto const kind = activation_kind(type);
+    auto const stride = activation_row_bytes(kind, columns);
+    std::vector<Line> out(stride * (rows.size() / columns) / sizeof(Line));
+    auto* to = out.data()->bytes;
+    for (std::size_t at = 0; at < rows.size(); at += columns, to += stride) {
+        if (kind == ActivationKind::q8) kernels.quantise_q8(&rows[at], to, columns);
+        if (kind == ActivationKind::q8_k) kernels.quantise_q8_k(&rows[at], to, columns);
+        if (kind == ActivationKind::f32)
+            std::copy_n(&rows[at], columns, reinterpret_cast<float*>(to));
+    }
+    return out;
+}
+
+std::vector<float> dots(KernelTable const& kernels, TensorType type, std::uint8_t const* weights,
+                        std::vector<Line> const& in, std::size_t rows, std::size_t columns) {
+    std::vector<float> out(rows);
+    kernels.dot(type)({.weights = weights,
+                       .activations = in.data()->bytes,
+                       .activation_stride = activation_row_bytes(activation_kind(type), columns),
+                       .rows_count = rows,
+                       .columns = columns,
+                       .out = out.data(),
+                       .out_stride = 1});
+    return out;
+}
+
+bool same_bits(std::vector<float> const& a, std::vector<float> const& b) {
+    return std::ranges::equal(a, b, [](float x, float y) {
+        return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
+    });
+}
+
+TEST_CASE("float16 conversions are exact both ways for all 65536 values") {
+    for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+        auto const half = static_cast<std::uint16_t>(bits);
+        float const value = half_to_float(half);
+        if (std::isnan(value)) {
+            REQUIRE((half & 0x7fffU) > 0x7c00U);
+            REQUIRE(std::isnan(half_to_float(float_to_half(value))));
+        } else {
+            REQUIRE(float_to_half(value) == half);
+        }
+    }
+    CHECK(float_to_half(65519.0F) == 0x7bff);
+    CHECK(float_to_half(65520.0F) == 0x7c00);
+    CHECK(float_to_half(1.0F + 0x1p-11F) == 0x3c00);  // tie, to even
+    CHECK(float_to_half(1.0F + 0x1p-11F + 0x1p-20F) == 0x3c01);
+    CHECK(float_to_half(0x1p-25F) == 0);  // tie below the smallest
+    CHECK(float_to_half(0x1.8p-25F) == 1);
+}
+
+TEST_CASE("a quantised row comes back within the step of its type") {
+    std::uint64_t const seed = 7;
+    CAPTURE(seed);
+    Xoshiro256 random(seed);
+    auto const row = random_floats(random, 512, 2.0);
+    for (auto const type : types) {
+        CAPTURE(type_traits(type).name);
+        std::vector<std::uint8_t> packed(row_bytes(type, row.size()));
+        quantise_row(type, row, packed.data());
+        std::vector<float> back(row.size());
+        dequantise_row(type, packed.data(), back);
+        double error = 0;
+        double size = 0;
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            error += std::pow(static_cast<double>(back[i] - row[i]), 2);
+            size += std::pow(static_cast<double>(row[i]), 2);
+        }
+        double bound = 1e-13;
+        if (type == TensorType::f16) bound = 1e-6;
+        if (type == TensorType::bf16) bound = 1e-5;
+        if (type == TensorType::q8_0) bound = 1e-4;
+        if (type == TensorType::q6_k) bound = 1e-3;
+        if (type == TensorType::q4_0 || type == TensorType::q4_k) bound = 2e-2;
+        CHECK(error / size < bound);
+    }
+}
+
+TEST_CASE("each dot product is that of the dequantised row with the quantised input") {
+    std::uint64_t const seed = 11;
+    CAPTURE(seed);
+    Xoshiro256 random(seed);
+    auto const& kernels = portable_kernels;
+    std::size_t const columns = 768;
+    for (auto const type : types) {
+        CAPTURE(type_traits(type).name);
+        auto const row = random_floats(random, columns, 0.5);
+        auto const in = random_floats(random, columns, 3.0);
+        std::vector<std::uint8_t> packed(row_bytes(type, columns));
+        quantise_row(type, row, packed.data());
+        std::vector<float> exact(columns);
+        dequantise_row(type, packed.data(), exact);
+        double expected = 0;
+        double size = 0;
+        for (std::size_t i = 0; i < columns; ++i) {
+            expected += static_cast<double>(exact[i]) * static_cast<double>(in[i]);
+            size += std::fabs(static_cast<double>(exact[i]) * static_cast<double>(in[i]));
+        }
+        auto const out =
+            dots(kernels, type, packed.data(), activations(kernels, type, in, columns), 1, columns);
+        bool const floats = activation_kind(type) == ActivationKind::f32;
+        CHECK(std::fabs(static_cast<double>(out[0]) - expected) < size * (floats ? 1e-6 : 2e-3));
+    }
+}
+
+TEST_CASE("several activation rows at once give the bits of one by one") {
+    std::uint64_t const seed = 13;
+    CAPTURE(seed);
+    Xoshiro256 random(seed);
+    for (auto const* const kernels : {find_kernels(Isa::portable), find_kernels(Isa::detected)}) {
+        CAPTURE(kernels->name);
+        for (auto const type : types) {
+            CAPTURE(type_traits(type).name);
+            std::size_t const columns = 512;
+            std::size_t const rows = 7;
+            auto const weights = random_floats(random, columns, 1.0);
+            auto const in = random_floats(random, rows * columns, 2.0);
+            std::vector<std::uint8_t> packed(row_bytes(type, columns));
+            quantise_row(type, weights, packed.data());
+            auto const together = dots(*kernels, type, packed.data(),
+                                       activations(*kernels, type, in, columns), rows, columns);
+            for (std::size_t i = 0; i < rows; ++i) {
+                std::vector<float> const one(&in[i * columns], &in[i * columns] + columns);
+                auto const alone = dots(*kernels, type, packed.data(),
+                                        activations(*kernels, type, one, columns), 1, columns);
+                CHECK(same_bits(alone, {together[i]}));
+            }
+        }
+    }
+}
+
+// Ordinary numbers, and those that break careless kernels.
+std::vector<float> adversarial_floats(Xoshiro256& random, std::size_t count) {
+    static constexpr float odd[] = {0.0F,  -0.0F,  1e-42F, -1e-38F, 65504.0F, -65504.0F,
+                                    1e30F, -1e30F, 1e-30F, 127.5F,  -0.5F,    1.0F};
+    auto out = random_floats(random, count, 4.0);
+    for (auto& value : out)
+        if (random.next() % 3 == 0) value = odd[random.next() % std::size(odd)];
+    return out;
+}
+
+TEST_CASE("portable and AVX2 kernels give the same bits") {
+    auto const* const fast = find_kernels(Isa::avx2);
+    if (fast == nullptr) {
+        MESSAGE("no AVX2 on this processor: not compared");
+        return;
+    }
+    auto const& slow = portable_kernels;
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        CAPTURE(seed);
+        Xoshiro256 random(seed);
+        for (auto const type : types) {
+            CAPTURE(type_traits(type).name);
+            bool const floats = activation_kind(type) == ActivationKind::f32;
+            std::size_t const columns = floats ? 500 + seed : 512;
+            auto const in = seed % 2 == 0 ? random_floats(random, 5 * columns, 2.0)
+                                          : adversarial_floats(random, 5 * columns);
+            // Any bytes are a quantised row; scales that are no number are left out (no bits to
+            // compare).
+            std::vector<std::uint8_t> packed(row_bytes(type, columns));
+            quantise_row(type, random_floats(random, columns, 1.0), packed.data());
+            auto const a = activations(slow, type, in, columns);
+            auto const b = activations(*fast, type, in, columns);
+            CHECK(same_bits(dots(slow, type, packed.data(), a, 5, columns),
+                            dots(*fast, type, packed.data(), b, 5, columns)));
+        }
+    }
+}
+
+TEST_CASE("quantised weights at the ends of their range give the same bits in both kernels") {
+    auto const* const fast = find_kernels(Isa::detected);
+    std::uint64_t const seed = 17;
+    CAPTURE(seed);
+    Xoshiro256 random(seed);
+    for (auto const type :
+         {TensorType::q8_0, TensorType::q4_0, TensorType::q4_k, TensorType::q6_k}) {
+        CAPTURE(type_traits(type).name);
+        auto const& traits = type_traits(type);
+        std::size_t const columns = 512;
+        std::vector<std::uint8_t> packed(row_bytes(type, columns));
+        for (auto& byte : packed) {
+            static constexpr std::uint8_t ends[] = {0x80, 0x7f, 0xff, 0x00};
+            byte = ends[random.next() % 4];
+        }
+        for (std::size_t at = 0; at < packed.size(); at += traits.block_bytes) {
+            auto const d = type == TensorType::q6_k ? at + 208 : at;
+            packed[d] = 0;
+            packed[d + 1] = 0x3c;  // scale 1.0
+            if (type == TensorType::q4_k) {
+                packed[d + 2] = 0;
+                packed[d + 3] = 0x3c;
+            }
+        }
+        std::vector<float> in(columns);
+        for (auto& value : in) value = random.next() % 2 == 0 ? 1.0F : -1.0F;
+        auto const a = activations(portable_kernels, type, in, columns);
+        auto const b = activations(*fast, type, in, columns);
+        CHECK(same_bits(dots(portable_kernels, type, packed.data(), a, 1, columns),
+                        dots(*fast, type, packed.data(), b, 1, columns)));
+    }
+}
+
+TEST_CASE("element-wise kernels give the same bits, for every length") {
+    auto const* const fast = find_kernels(Isa::detected);
+    auto const& slow = portable_kernels;
+    for (std::size_t count = 1; count < 70; ++count) {
+        CAPTURE(count);
+        Xoshiro256 random(count);
+        auto const x = random_floats(random, count, 20.0);
+        auto const y = random_floats(random, count, 2.0);
+        CHECK(slow.sum_of_squares(x.data(), count) == fast->sum_of_squares(x.data(), count));
+        auto a = x;
+        auto b = x;
+        CHECK(slow.exp_and_sum(a.data(), count, 10.0F) ==
+              fast->exp_and_sum(b.data(), count, 10.0F));
+        CHECK(same_bits(a, b));
+        a = b = x;
+        slow.swiglu(a.data(), y.data(), count);
+        fast->swiglu(b.data(), y.data(), count);
+        CHECK(same_bits(a, b));
+        std::vector<std::uint16_t> halves(count * 3);
+        std::vector<std::uint16_t> other(count * 3);
+        auto const values = random_floats(random, count * 3, 1.0);
+        slow.to_f16(values.data(), halves.data(), halves.size());
+        fast->to_f16(values.data(), other.data(), other.size());
+        CHECK(halves == other);
+        float const weights[] = {0.25F, 0.5F, 0.125F};
+        slow.weighted_sum_f16(weights, 3, halves.data(), count, 0.7F, a.data(), count);
+        fast->weighted_sum_f16(weights, 3, halves.data(), count, 0.7F, b.data(), count);
+        CHECK(same_bits(a, b));
+    }
+}
+
+TEST_CASE("exp is right to float precision, and clamps instead of overflowing") {
+    for (double x = -86.5; x <= 0; x += 0.0137) {
+        float value = static_cast<float>(x);
+        double const expected = std::exp(static_cast<double>(value));
+        portable_kernels.exp_and_sum(&value, 1, 0);
+        REQUIRE(std::fabs(static_cast<double>(value) / expected - 1) < 3e-7);
+    }
+    float low = -std::numeric_limits<float>::infinity();
+    portable_kernels.exp_and_sum(&low, 1, 0);
+    CHECK(low >= 0);
+    CHECK(low < 1e-37F);
+}
+
+TEST_CASE("NaN and infinity in activations are survived") {
+    float const nan = std::numeric_limits<float>::quiet_NaN();
+    float const infinity = std::numeric_limits<float>::infinity();
+    for (auto const* const kernels : {find_kernels(Isa::portable), find_kernels(Isa::detected)})
+        for (auto const type : types) {
+            std::vector<float> in(512, 1.0F);
+            in[3] = nan;
+            in[40] = infinity;
+            in[300] = -infinity;
+            std::vector<std::uint8_t> packed(row_bytes(type, 512), 0xff);
+            auto const out =
+                dots(*kernels, type, packed.data(), activations(*kernels, type, in, 512), 1, 512);
+            CHECK(out.size() == 1);
+        }
+}
+
+}  // namespace
+}  // namespace kith::infer

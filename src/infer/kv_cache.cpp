@@ -1,0 +1,75 @@
+#include "infer/kv_cache.h"
+
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+
+namespace kith::infer {
+
+using base::Code;
+using base::fail;
+
+base::Result<KvCache> KvCache::create(Hparams const& hparams, LayerRange layers,
+                                      std::size_t positions_max) {
+    if (layers.begin >= layers.end || layers.end > hparams.layers_count)
+        return fail(Code::invalid, "no such layers");
+    if (positions_max == 0 || positions_max > hparams.context_length)
+        return fail(Code::invalid, "more positions than the model's context, or none");
+    // No overflow: at most 2^10 layers x 2^24 positions x 2^20 elements x 4 bytes.
+    static_assert(layers_count_max <= 1U << 10U && context_length_max <= 1U << 24U &&
+                  heads_count_max * head_size_max <= 1U << 20U);
+    auto const elements = layers.count() * positions_max * hparams.kv_size() * 2;
+    if (elements > kv_cache_bytes_max / sizeof(std::uint16_t))
+        return fail(Code::too_large, "the KV cache would exceed its limit");
+    try {
+        return KvCache(layers, hparams.kv_size(), positions_max);
+    } catch (std::bad_alloc const&) {
+        return fail(Code::too_large, "not enough memory for the KV cache");
+    }
+}
+
+KvCache::KvCache(LayerRange layers, std::size_t width, std::size_t positions_max)
+    : layers_(layers),
+      width_(width),
+      positions_max_(positions_max),
+      lengths_(layers.count(), 0),
+      data_(layers.count() * positions_max * width * 2, 0) {}
+
+KvCache& KvCache::operator=(KvCache&& other) noexcept {
+    if (this == &other) return *this;
+    wipe();
+    layers_ = other.layers_;
+    width_ = other.width_;
+    positions_max_ = other.positions_max_;
+    lengths_ = std::move(other.lengths_);
+    data_ = std::move(other.data_);
+    return *this;
+}
+
+KvCache::~KvCache() {
+    wipe();
+}
+
+std::size_t KvCache::length() const {
+    return lengths_.empty() ? 0 : *std::ranges::min_element(lengths_);
+}
+
+void KvCache::truncate(std::size_t length) {
+    for (auto& layer : lengths_) layer = std::min(layer, length);
+}
+
+void KvCache::wipe() {
+    std::ranges::fill(data_, std::uint16_t{0});
+    // Keeps the compiler from dropping stores to memory that is about to be freed.
+    __asm__ volatile("" : : "r"(data_.data()) : "memory");
+}
+
+std::uint16_t* KvCache::keys(std::size_t layer) {
+    return data_.data() + (layer - layers_.begin) * 2 * positions_max_ * width_;
+}
+
+std::uint16_t* KvCache::values(std::size_t layer) {
+    return keys(layer) + positions_max_ * width_;
+}
+
+}  // namespace kith::infer

@@ -1,0 +1,35 @@
+// infer/mapped_file.h: a file as read-only memory.
+#pragma once
+
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace kith::infer {
+
+// Owns a mapping of a whole regular file; the view stays valid, at the same address, while the
+// object (or the one it was moved into) lives. The file must not shrink meanwhile: reading a page
+// that is gone kills the process (SIGBUS), so files are replaced by rename, never truncated in
+// place.
+class MappedFile {
+public:
+    // Code::not_found, Code::io, or Code::invalid (not a regular file, or empty).
+    static base::Result<MappedFile> open(std::string const& path);
+
+    MappedFile(MappedFile&& other) noexcept;
+    MappedFile& operator=(MappedFile&& other) noexcept;
+    MappedFile(MappedFile const&) = delete;
+    MappedFile& operator=(MappedFile const&) = delete;
+    ~MappedFile();
+
+    [[nodiscard]] base::ByteView bytes() const { return {data_, size_}; }
+
+private:
+    MappedFile(std::uint8_t const* data, std::size_t size) : data_(data), size_(size) {}
+
+    std::uint8_t const* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+}  // namespace kith::infer

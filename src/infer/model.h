@@ -1,0 +1,88 @@
+// infer/model.h: the weights of a model or of some of its layers, memory-mapped from GGUF files.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "infer/gguf.h"
+#include "infer/hparams.h"
+#include "infer/mapped_file.h"
+
+namespace kith::infer {
+
+inline constexpr std::size_t model_files_max = 1024;
+
+// A weight matrix: rows x columns, a view into a mapped file.
+struct Matrix {
+    TensorType type = TensorType::f32;
+    std::size_t rows = 0;
+    std::size_t columns = 0;
+    std::size_t row_stride = 0;  // bytes
+    std::uint8_t const* data = nullptr;
+};
+
+// Weights of one layer. Empty spans: the architecture has no such bias.
+struct LayerWeights {
+    std::span<float const> attention_norm, feed_forward_norm;
+    Matrix query, key, value, output;
+    std::span<float const> query_bias, key_bias, value_bias;
+    Matrix gate, up, down;
+};
+
+struct ModelInfo {
+    std::string architecture;
+    std::string name;
+    std::size_t layers_count = 0;  // of the whole model
+    std::size_t hidden_size = 0;
+    std::size_t vocabulary_size = 0;
+    std::size_t context_length = 0;
+    std::vector<LayerRange> layers;  // present here: ascending, maximal runs
+    bool has_embedding = false;
+    bool has_head = false;
+    std::size_t weight_bytes = 0;  // of the tensors present
+};
+
+// Immutable after load, so one Model serves any number of threads and Stages.
+class Model {
+public:
+    // From one whole GGUF, or from any shards of one model (infer/shard.h) in any order. Nothing is
+    // copied. Every tensor's name, type and shape is checked against the metadata before anything
+    // is allocated for it: Code::unsupported names the architecture, type or tensor that has no
+    // implementation here, Code::invalid the tensor that is missing or misshapen or the files that
+    // do not belong together.
+    static base::Result<std::shared_ptr<Model const>> load(std::vector<MappedFile> files);
+    static base::Result<std::shared_ptr<Model const>> load_path(std::string const& path);
+    // From memory that must outlive the model.
+    static base::Result<std::shared_ptr<Model const>> load_views(
+        std::vector<base::ByteView> const& views);
+
+    [[nodiscard]] ModelInfo info() const;
+    [[nodiscard]] Hparams const& hparams() const { return hparams_; }
+    // The file with the tokenizer's metadata; nullptr when shard_000 is not among the files.
+    [[nodiscard]] Gguf const* tokenizer_file() const;
+
+    [[nodiscard]] bool has_layers(
+        LayerRange range) const;  // all of them, and the range is not empty
+    [[nodiscard]] bool has_embedding() const { return embedding_.has_value(); }
+    [[nodiscard]] bool has_head() const { return head_.has_value(); }
+
+private:
+    friend class ModelLoader;
+    friend class Stage;
+    Model() = default;
+
+    std::vector<MappedFile> mappings_;
+    std::vector<Gguf> files_;
+    Hparams hparams_;
+    std::vector<std::optional<LayerWeights>> layers_;  // indexed by layer number
+    std::optional<Matrix> embedding_;
+    std::optional<Matrix> head_;
+    std::span<float const> output_norm_;
+    std::vector<float> rope_divisors_;  // rope_freqs.weight; empty: all 1
+    std::size_t weight_bytes_ = 0;
+};
+
+}  // namespace kith::infer

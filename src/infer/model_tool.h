@@ -1,0 +1,79 @@
+// infer/model_tool.h: what is behind `kith model ...`: each function returns one JSON document as
+// text.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "infer/kernels.h"
+#include "infer/shard.h"
+#include "infer/stage.h"
+#include "infer/synth.h"
+#include "infer/tokenizer.h"
+#include "ports/clock.h"
+
+namespace kith::infer {
+
+// {file, size, version, architecture, ..., metadata: {...}, tensors: [{name, type, shape, bytes}],
+// types: {...}}. Long strings and arrays in the metadata are cut to items_max items, with their
+// full count beside them.
+struct InspectOptions {
+    std::string path = {};
+    std::size_t items_max = 8;
+};
+base::Result<std::string> model_inspect(InspectOptions const& options);
+
+// {ids: [...], pieces: [...], text: decoded}
+struct TokenizeOptions {
+    std::string path = {};
+    std::string text = {};
+    Begin begin = Begin::as_model_says;
+    Specials specials = Specials::as_text;
+};
+base::Result<std::string> model_tokenize(TokenizeOptions const& options);
+
+// {ids, vocabulary_size, logits: [...] of the last position, top: [{id, piece, logit}]}
+struct LogitsOptions {
+    std::string path = {};
+    std::vector<TokenId> tokens = {};  // must not be empty
+    std::size_t top_k = 10;
+    std::size_t threads = 1;
+    Isa isa = Isa::detected;
+};
+base::Result<std::string> model_logits(LogitsOptions const& options);
+
+// {kernels, threads, prompt: {tokens, seconds, tokens_per_second}, decode: {...}, weight_bytes,
+// kv_bytes}
+struct BenchOptions {
+    std::string path = {};
+    std::size_t prompt_tokens = 512;
+    std::size_t decode_tokens = 128;
+    std::size_t threads = 1;
+    Isa isa = Isa::detected;
+    std::function<void(std::size_t done, std::size_t total)> progress = {};
+};
+base::Result<std::string> model_bench(BenchOptions const& options, ports::Clock const& clock);
+
+// The manifest, with "id" and "folder" added.
+struct CutOptions {
+    std::string path = {};
+    std::string folder = {};  // must exist
+    std::string cuts = {};    // as parse_cuts takes them; empty: ends apart, the middle in `parts`
+    std::size_t parts = 1;
+    Progress progress = {};
+};
+base::Result<std::string> model_shard(CutOptions const& options);
+
+// Random weights of a given shape and type, with a small working vocabulary; for tests and
+// planning. Returns {file, size, architecture, type}.
+struct SynthOptions {
+    std::string path = {};  // replaced when it exists
+    SynthShape shape = {};
+    Progress progress = {};  // the total is an estimate
+};
+base::Result<std::string> model_synth(SynthOptions const& options);
+
+}  // namespace kith::infer

@@ -1,0 +1,157 @@
+#include "infer/sampler.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace kith::infer {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+namespace {
+
+// splitmix64 (Steele, Lea, Flood 2014): spreads a seed over the generator's state.
+std::uint64_t splitmix64(std::uint64_t& state) {
+    std::uint64_t z = (state += 0x9e3779b97f4a7c15U);
+    z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
+    return z ^ (z >> 31U);
+}
+
+constexpr double ln2 = 0.6931471805599453;
+constexpr double exp_lowest = -700.0;  // below, a weight counts as 0
+
+// exp for x <= 0, by range reduction and a Taylor polynomial: only + - * on doubles, so that every
+// machine gets the same bits (libm's exp may differ in the last one). Relative error below 1e-15.
+double exp_exactly(double x) {
+    if (x < exp_lowest) return 0;
+    double const n = std::floor(x / ln2 + 0.5);
+    double const r = x - n * ln2;
+    double sum = 1;
+    for (int k = 18; k > 0; --k) sum = 1 + sum * r / k;
+    return std::ldexp(sum, static_cast<int>(n));
+}
+
+}  // namespace
+
+Xoshiro256::Xoshiro256(std::uint64_t seed) : state_{} {
+    for (auto& word : state_) word = splitmix64(seed);
+}
+
+std::uint64_t Xoshiro256::next() {
+    auto const result = std::rotl(state_[1] * 5, 7) * 9;
+    auto const t = state_[1] << 17U;
+    state_[2] ^= state_[0];
+    state_[3] ^= state_[1];
+    state_[1] ^= state_[2];
+    state_[0] ^= state_[3];
+    state_[2] ^= t;
+    state_[3] = std::rotl(state_[3], 45);
+    return result;
+}
+
+double Xoshiro256::next_unit() {
+    return static_cast<double>(next() >> 11U) * 0x1p-53;
+}
+
+Result<Sampler> Sampler::create(SamplerOptions options) {
+    // Written so that NaN fails.
+    if (!(options.temperature >= 0 && options.temperature <= 100))
+        return fail(Code::invalid, "temperature: 0 to 100");
+    if (!(options.top_p > 0 && options.top_p <= 1)) return fail(Code::invalid, "top_p: 0 < p <= 1");
+    if (!(options.min_p >= 0 && options.min_p < 1)) return fail(Code::invalid, "min_p: 0 <= p < 1");
+    return Sampler(options);
+}
+
+Result<TokenId> Sampler::sample(std::span<float const> logits) {
+    candidates_.clear();
+    for (std::size_t i = 0; i < logits.size(); ++i)
+        if (std::isfinite(logits[i])) candidates_.push_back({static_cast<TokenId>(i), logits[i]});
+    if (candidates_.empty()) return fail(Code::invalid, "no token has a finite logit");
+    if (options_.temperature == 0)  // the first of equals: max_element keeps the earliest
+        return std::ranges::max_element(candidates_, {}, &Candidate::logit)->token;
+    return pick();
+}
+
+// Leaves the candidates sorted: highest logit first, lowest id among equals.
+void Sampler::keep_top_k() {
+    auto const before = [](Candidate const& a, Candidate const& b) {
+        return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
+    };
+    auto const count =
+        options_.top_k == 0 ? candidates_.size() : std::min(options_.top_k, candidates_.size());
+    auto const middle = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
+    std::partial_sort(candidates_.begin(), middle, candidates_.end(), before);
+    candidates_.erase(middle, candidates_.end());
+}
+
+TokenId Sampler::pick() {
+    keep_top_k();
+    // Weights relative to the best candidate, whose weight is 1.
+    weights_.clear();
+    double total = 0;
+    auto const temperature = static_cast<double>(options_.temperature);
+    auto const highest = static_cast<double>(candidates_.front().logit);
+    for (auto const& candidate : candidates_) {
+        weights_.push_back(
+            exp_exactly((static_cast<double>(candidate.logit) - highest) / temperature));
+        total += weights_.back();
+    }
+    // top_p: the fewest that together reach the share; min_p: no less than a share of the best.
+    double kept = 0;
+    std::size_t count = 0;
+    while (count < weights_.size()) {
+        if (count > 0 && (kept >= static_cast<double>(options_.top_p) * total ||
+                          weights_[count] < static_cast<double>(options_.min_p)))
+            break;
+        kept += weights_[count++];
+    }
+    double left = generator_.next_unit() * kept;
+    for (std::size_t i = 0; i < count; ++i) {
+        left -= weights_[i];
+        if (left < 0) return candidates_[i].token;
+    }
+    return candidates_[count - 1].token;  // rounding
+}
+
+// ---- StopMatcher --------------------------------------------------------------------------------
+
+Result<StopMatcher> StopMatcher::create(std::vector<std::string> stops) {
+    if (stops.size() > stop_strings_max) return fail(Code::too_large, "too many stop strings");
+    for (auto const& stop : stops) {
+        if (stop.empty()) return fail(Code::invalid, "a stop string is empty");
+        if (stop.size() > stop_string_bytes_max)
+            return fail(Code::too_large, "a stop string is too long");
+    }
+    return StopMatcher(std::move(stops));
+}
+
+StopMatcher::Output StopMatcher::push(std::string_view text) {
+    if (stopped_) return {.text = {}, .stopped = true};
+    held_ += text;
+    auto earliest = std::string::npos;
+    for (auto const& stop : stops_) earliest = std::min(earliest, held_.find(stop));
+    if (earliest != std::string::npos) {
+        stopped_ = true;
+        Output out{.text = held_.substr(0, earliest), .stopped = true};
+        held_.clear();
+        return out;
+    }
+    // Hold back the longest end that begins a stop string.
+    std::size_t hold = 0;
+    for (auto const& stop : stops_) {
+        for (auto size = std::min(held_.size(), stop.size() - 1); size > hold; --size)
+            if (held_.ends_with(std::string_view(stop).substr(0, size))) hold = size;
+    }
+    Output out{.text = held_.substr(0, held_.size() - hold), .stopped = false};
+    held_.erase(0, held_.size() - hold);
+    return out;
+}
+
+std::string StopMatcher::finish() {
+    return std::exchange(held_, {});
+}
+
+}  // namespace kith::infer

@@ -1,0 +1,434 @@
+#include "infer/stage.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <new>
+#include <vector>
+
+#include "base/check.h"
+#include "infer/workers.h"
+
+namespace kith::infer {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using base::Status;
+
+// Rows of a matrix one task computes, and rows that pass over one tile of activations while they
+// are in cache.
+constexpr std::size_t task_rows_max = 64;
+constexpr std::size_t task_rows_min = 8;
+constexpr std::size_t cached_rows = 8;
+constexpr std::size_t cached_tokens = 8;
+constexpr std::size_t tasks_per_thread =
+    8;  // so that a thread that was held up does not hold up the others
+
+bool all_finite(std::span<float const> values) {
+    // x - x is 0 exactly for finite x, and the sum of zeros stays 0; NaN otherwise. Vectorises.
+    float sum = 0;
+    for (float const value : values) sum += value - value;
+    return sum == 0;
+}
+
+// Memory on a 32-byte boundary, grown but never shrunk.
+class AlignedBuffer {
+public:
+    std::byte* resize(std::size_t size) {
+        if (storage_.size() * sizeof(Line) < size)
+            storage_.resize((size + sizeof(Line) - 1) / sizeof(Line));
+        return data();
+    }
+    [[nodiscard]] std::byte* data() { return reinterpret_cast<std::byte*>(storage_.data()); }
+    [[nodiscard]] std::byte const* data() const {
+        return reinterpret_cast<std::byte const*>(storage_.data());
+    }
+
+private:
+    struct alignas(32) Line {
+        std::array<std::byte, 32> bytes;
+    };
+    std::vector<Line> storage_;
+};
+
+// One product of the current input with a matrix: out[token * stride + row].
+struct Product {
+    Matrix const* matrix = nullptr;
+    float* out = nullptr;
+    std::size_t stride = 0;
+};
+
+}  // namespace
+
+struct Stage::State {
+    std::shared_ptr<Model const> model;
+    KernelTable const* kernels = nullptr;
+    std::unique_ptr<Workers> workers;
+
+    // The right-hand side of the next products, in each form that their weights need.
+    std::array<AlignedBuffer, activation_kinds_count> input;
+    std::size_t input_columns = 0;
+    std::size_t input_rows = 0;
+
+    std::vector<float> normed, query, key, value, mixed, gate, up, sum;
+    std::vector<float> cosines, sines;       // [token][rope_size / 2]
+    std::vector<std::vector<float>> scores;  // per worker: [heads of a group][positions]
+
+    void reserve(std::size_t tokens);
+    void prepare_rope(std::size_t position, std::size_t tokens);
+    Status forward_batch(KvCache& cache, std::span<float> hidden, std::size_t position,
+                         LayerRange range, std::atomic<bool> const* cancel);
+    void run_layer(LayerWeights const& layer, std::span<float> hidden, std::size_t position,
+                   std::uint16_t* keys, std::uint16_t* values);
+    void normalise(std::span<float const> rows, std::span<float const> weight, float* out) const;
+    void rotate(float* row, std::size_t heads, std::size_t token) const;
+    void place_in_sequence(LayerWeights const& layer, std::size_t token, std::size_t position,
+                           std::uint16_t* keys, std::uint16_t* values);
+    void attend(std::size_t token, std::size_t position, std::size_t kv_head,
+                std::uint16_t const* keys, std::uint16_t const* values, std::vector<float>& score);
+    void set_input(std::span<float const> rows, std::size_t columns,
+                   std::initializer_list<Matrix const*> matrices);
+    void multiply(std::initializer_list<Product> products);
+    void multiply_rows(Product const& product, std::size_t begin, std::size_t end) const;
+    void add_to(std::span<float> hidden) const;
+};
+
+// ---- products -----------------------------------------------------------------------------------
+
+void Stage::State::set_input(std::span<float const> rows, std::size_t columns,
+                             std::initializer_list<Matrix const*> matrices) {
+    input_columns = columns;
+    input_rows = rows.size() / columns;
+    std::array<bool, activation_kinds_count> done{};
+    for (auto const* const matrix : matrices) {
+        auto const kind = activation_kind(matrix->type);
+        auto const index = static_cast<std::size_t>(kind);
+        if (std::exchange(done[index], true)) continue;
+        auto const stride = activation_row_bytes(kind, columns);
+        auto* const out = input[index].resize(stride * input_rows);
+        workers->run(input_rows, [=, this](std::size_t i, std::size_t) {
+            auto const* const from = rows.data() + i * columns;
+            auto* const to = out + i * stride;
+            switch (kind) {
+                case ActivationKind::f32:
+                    __builtin_memcpy(to, from, columns * sizeof(float));
+                    break;
+                case ActivationKind::q8:
+                    kernels->quantise_q8(from, to, columns);
+                    break;
+                case ActivationKind::q8_k:
+                    kernels->quantise_q8_k(from, to, columns);
+                    break;
+            }
+        });
+    }
+}
+
+// All products of one input in one go: one barrier instead of one each.
+void Stage::State::multiply(std::initializer_list<Product> products) {
+    auto const threads = workers->threads_count();
+    struct Task {
+        Product const* product;
+        std::size_t begin, end;
+    };
+    std::size_t rows_count = 0;
+    for (auto const& product : products) rows_count += product.matrix->rows;
+    auto const share = rows_count / (threads * tasks_per_thread) / cached_rows * cached_rows;
+    auto const step = std::clamp(share, task_rows_min, task_rows_max);
+
+    auto const tasks_of = [step](Product const& p) { return (p.matrix->rows + step - 1) / step; };
+    std::size_t tasks_count = 0;
+    for (auto const& product : products) tasks_count += tasks_of(product);
+    KITH_ASSERT(tasks_count <= worker_tasks_max);
+    workers->run(tasks_count, [&](std::size_t index, std::size_t) {
+        auto const* product = products.begin();
+        for (; index >= tasks_of(*product); ++product) index -= tasks_of(*product);
+        auto const begin = index * step;
+        multiply_rows(*product, begin, std::min(begin + step, product->matrix->rows));
+    });
+}
+
+void Stage::State::multiply_rows(Product const& product, std::size_t begin, std::size_t end) const {
+    auto const& matrix = *product.matrix;
+    auto const dot = kernels->dot(matrix.type);
+    auto const kind = activation_kind(matrix.type);
+    auto const stride = activation_row_bytes(kind, input_columns);
+    auto const* const in = input[static_cast<std::size_t>(kind)].data();
+    for (auto rows = begin; rows < end; rows += cached_rows) {
+        auto const rows_end = std::min(rows + cached_rows, end);
+        for (std::size_t token = 0; token < input_rows; token += cached_tokens) {
+            auto const tokens = std::min(cached_tokens, input_rows - token);
+            for (auto row = rows; row < rows_end; ++row)
+                dot({.weights = matrix.data + row * matrix.row_stride,
+                     .activations = in + token * stride,
+                     .activation_stride = stride,
+                     .rows_count = tokens,
+                     .columns = input_columns,
+                     .out = product.out + token * product.stride + row,
+                     .out_stride = product.stride});
+        }
+    }
+}
+
+// ---- one layer ----------------------------------------------------------------------------------
+
+// RMS norm: x * weight / sqrt(mean(x^2) + epsilon).
+void Stage::State::normalise(std::span<float const> rows, std::span<float const> weight,
+                             float* out) const {
+    auto const columns = weight.size();
+    auto const epsilon = model->hparams_.norm_epsilon;
+    for (std::size_t at = 0; at < rows.size(); at += columns) {
+        auto const mean = kernels->sum_of_squares(&rows[at], columns) / static_cast<float>(columns);
+        float const scale = 1.0F / std::sqrt(mean + epsilon);
+        for (std::size_t i = 0; i < columns; ++i) out[at + i] = rows[at + i] * scale * weight[i];
+    }
+}
+
+void Stage::State::prepare_rope(std::size_t position, std::size_t tokens) {
+    auto const& h = model->hparams_;
+    auto const half = h.rope_size / 2;
+    for (std::size_t i = 0; i < half; ++i) {
+        auto const exponent = 2.0 * static_cast<double>(i) / static_cast<double>(h.rope_size);
+        auto frequency = std::pow(h.rope_base, -exponent) / h.rope_scale;
+        if (!model->rope_divisors_.empty())
+            frequency /= static_cast<double>(model->rope_divisors_[i]);
+        for (std::size_t token = 0; token < tokens; ++token) {
+            auto const angle = static_cast<double>(position + token) * frequency;
+            cosines[token * half + i] = static_cast<float>(std::cos(angle));
+            sines[token * half + i] = static_cast<float>(std::sin(angle));
+        }
+    }
+}
+
+void Stage::State::rotate(float* row, std::size_t heads, std::size_t token) const {
+    auto const& h = model->hparams_;
+    auto const half = h.rope_size / 2;
+    bool const interleaved = h.rope_style == RopeStyle::interleaved;
+    for (std::size_t head = 0; head < heads; ++head) {
+        float* const x = row + head * h.head_size;
+        for (std::size_t i = 0; i < half; ++i) {
+            float& a = x[interleaved ? 2 * i : i];
+            float& b = x[interleaved ? 2 * i + 1 : i + half];
+            float const cosine = cosines[token * half + i];
+            float const sine = sines[token * half + i];
+            float const rotated = a * cosine - b * sine;
+            b = a * sine + b * cosine;
+            a = rotated;
+        }
+    }
+}
+
+// Biases, rotation and scaling of one token's q, k and v; k and v go into the cache.
+void Stage::State::place_in_sequence(LayerWeights const& layer, std::size_t token,
+                                     std::size_t position, std::uint16_t* keys,
+                                     std::uint16_t* values) {
+    auto const& h = model->hparams_;
+    auto const add_bias = [](float* row, std::span<float const> bias) {
+        for (std::size_t i = 0; i < bias.size(); ++i) row[i] += bias[i];
+    };
+    float* const q = &query[token * h.query_size()];
+    float* const k = &key[token * h.kv_size()];
+    float* const v = &value[token * h.kv_size()];
+    add_bias(q, layer.query_bias);
+    add_bias(k, layer.key_bias);
+    add_bias(v, layer.value_bias);
+    rotate(q, h.heads_count, token);
+    rotate(k, h.kv_heads_count, token);
+    float const scale = 1.0F / std::sqrt(static_cast<float>(h.head_size));
+    for (std::size_t i = 0; i < h.query_size(); ++i) q[i] *= scale;
+    kernels->to_f16(k, keys + (position + token) * h.kv_size(), h.kv_size());
+    kernels->to_f16(v, values + (position + token) * h.kv_size(), h.kv_size());
+}
+
+// The query heads that share one key-value head, for one token, over all positions up to its own.
+void Stage::State::attend(std::size_t token, std::size_t position, std::size_t kv_head,
+                          std::uint16_t const* keys, std::uint16_t const* values,
+                          std::vector<float>& score) {
+    auto const& h = model->hparams_;
+    auto const group = h.heads_count / h.kv_heads_count;
+    auto const positions = position + token + 1;
+    if (score.size() < group * positions) score.resize(group * positions);
+    float const* const q = &query[token * h.query_size() + kv_head * group * h.head_size];
+    float* const out = &mixed[token * h.query_size() + kv_head * group * h.head_size];
+    auto const* const k = keys + kv_head * h.head_size;
+    auto const* const v = values + kv_head * h.head_size;
+    for (std::size_t j = 0; j < positions; ++j)
+        kernels->dot_f16({.weights = reinterpret_cast<std::uint8_t const*>(k + j * h.kv_size()),
+                          .activations = reinterpret_cast<std::byte const*>(q),
+                          .activation_stride = h.head_size * sizeof(float),
+                          .rows_count = group,
+                          .columns = h.head_size,
+                          .out = &score[j],
+                          .out_stride = positions});
+    for (std::size_t head = 0; head < group; ++head) {
+        float* const row = &score[head * positions];
+        float const highest = *std::max_element(row, row + positions);
+        float const sum_of_weights = kernels->exp_and_sum(row, positions, highest);
+        kernels->weighted_sum_f16(row, positions, v, h.kv_size(), 1.0F / sum_of_weights,
+                                  out + head * h.head_size, h.head_size);
+    }
+}
+
+void Stage::State::add_to(std::span<float> hidden) const {
+    for (std::size_t i = 0; i < hidden.size(); ++i) hidden[i] += sum[i];
+}
+
+void Stage::State::run_layer(LayerWeights const& layer, std::span<float> hidden,
+                             std::size_t position, std::uint16_t* keys, std::uint16_t* values) {
+    auto const& h = model->hparams_;
+    auto const tokens = hidden.size() / h.hidden_size;
+
+    normalise(hidden, layer.attention_norm, normed.data());
+    set_input(std::span(normed).first(hidden.size()), h.hidden_size,
+              {&layer.query, &layer.key, &layer.value});
+    multiply({{&layer.query, query.data(), h.query_size()},
+              {&layer.key, key.data(), h.kv_size()},
+              {&layer.value, value.data(), h.kv_size()}});
+    workers->run(tokens, [&](std::size_t token, std::size_t) {
+        place_in_sequence(layer, token, position, keys, values);
+    });
+    workers->run(tokens * h.kv_heads_count, [&](std::size_t index, std::size_t worker) {
+        attend(index / h.kv_heads_count, position, index % h.kv_heads_count, keys, values,
+               scores[worker]);
+    });
+    set_input(std::span(mixed).first(tokens * h.query_size()), h.query_size(), {&layer.output});
+    multiply({{&layer.output, sum.data(), h.hidden_size}});
+    add_to(hidden);
+
+    normalise(hidden, layer.feed_forward_norm, normed.data());
+    set_input(std::span(normed).first(hidden.size()), h.hidden_size, {&layer.gate, &layer.up});
+    multiply({{&layer.gate, gate.data(), h.feed_forward_size},
+              {&layer.up, up.data(), h.feed_forward_size}});
+    workers->run(tokens, [&](std::size_t token, std::size_t) {
+        auto const at = token * h.feed_forward_size;
+        kernels->swiglu(&gate[at], &up[at], h.feed_forward_size);
+    });
+    set_input(std::span(gate).first(tokens * h.feed_forward_size), h.feed_forward_size,
+              {&layer.down});
+    multiply({{&layer.down, sum.data(), h.hidden_size}});
+    add_to(hidden);
+}
+
+void Stage::State::reserve(std::size_t tokens) {
+    auto const& h = model->hparams_;
+    auto const grow = [](std::vector<float>& buffer, std::size_t size) {
+        if (buffer.size() < size) buffer.resize(size);
+    };
+    grow(normed, tokens * h.hidden_size);
+    grow(query, tokens * h.query_size());
+    grow(key, tokens * h.kv_size());
+    grow(value, tokens * h.kv_size());
+    grow(mixed, tokens * h.query_size());
+    grow(gate, tokens * h.feed_forward_size);
+    grow(up, tokens * h.feed_forward_size);
+    grow(sum, tokens * h.hidden_size);
+    grow(cosines, tokens * h.rope_size / 2);
+    grow(sines, tokens * h.rope_size / 2);
+}
+
+Status Stage::State::forward_batch(KvCache& cache, std::span<float> hidden, std::size_t position,
+                                   LayerRange range, std::atomic<bool> const* cancel) {
+    auto const tokens = hidden.size() / model->hparams_.hidden_size;
+    reserve(tokens);
+    prepare_rope(position, tokens);
+    for (auto layer = range.begin; layer < range.end; ++layer) {
+        if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
+            return fail(Code::cancelled, "cancelled between layers");
+        run_layer(*model->layers_[layer], hidden, position, cache.keys(layer), cache.values(layer));
+        cache.lengths_[layer - cache.layers_.begin] = position + tokens;
+    }
+    return {};
+}
+
+// ---- the public face ----------------------------------------------------------------------------
+
+Result<Stage> Stage::create(std::shared_ptr<Model const> model, StageOptions options) {
+    KITH_ASSERT(model != nullptr);
+    if (options.threads == 0 || options.threads > threads_count_max)
+        return fail(Code::invalid, "threads: 1 to " + std::to_string(threads_count_max));
+    auto state = std::make_unique<State>();
+    state->kernels = find_kernels(options.isa);
+    if (state->kernels == nullptr)
+        return fail(Code::unsupported, "this processor lacks the instructions asked for");
+    state->model = std::move(model);
+    state->workers = KITH_TRY(Workers::create(options.threads));
+    state->scores.resize(options.threads);
+    return Stage(std::move(state));
+}
+
+Stage::Stage(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Stage::Stage(Stage&&) noexcept = default;
+Stage& Stage::operator=(Stage&&) noexcept = default;
+Stage::~Stage() = default;
+
+Model const& Stage::model() const {
+    return *state_->model;
+}
+
+Status Stage::embed(std::span<TokenId const> tokens, std::span<float> out) {
+    auto const& model = *state_->model;
+    if (!model.embedding_) return fail(Code::unsupported, "no embedding on this machine");
+    auto const& matrix = *model.embedding_;
+    if (tokens.empty() || tokens.size() > forward_tokens_max ||
+        out.size() != tokens.size() * matrix.columns)
+        return fail(Code::invalid, "embed: sizes do not fit");
+    for (auto const token : tokens)
+        if (token < 0 || static_cast<std::size_t>(token) >= matrix.rows)
+            return fail(Code::invalid, "embed: no such token");
+    for (std::size_t i = 0; i < tokens.size(); ++i)
+        dequantise_row(matrix.type,
+                       matrix.data + static_cast<std::size_t>(tokens[i]) * matrix.row_stride,
+                       out.subspan(i * matrix.columns, matrix.columns));
+    return {};
+}
+
+Status Stage::forward(KvCache& cache, std::span<float> hidden, std::size_t position,
+                      LayerRange range, std::atomic<bool> const* cancel) {
+    auto const& h = state_->model->hparams_;
+    if (!state_->model->has_layers(range))
+        return fail(Code::invalid, "forward: these layers are not on this machine");
+    if (range.begin < cache.layers_.begin || range.end > cache.layers_.end ||
+        cache.width_ != h.kv_size())
+        return fail(Code::invalid, "forward: the cache is for other layers");
+    auto const tokens = hidden.size() / h.hidden_size;
+    if (tokens == 0 || hidden.size() % h.hidden_size != 0 || tokens > forward_tokens_max)
+        return fail(Code::invalid, "forward: sizes do not fit");
+    if (position > cache.positions_max_ || tokens > cache.positions_max_ - position)
+        return fail(Code::too_large, "forward: more positions than the cache has");
+    for (auto layer = range.begin; layer < range.end; ++layer)
+        if (cache.lengths_[layer - cache.layers_.begin] != position)
+            return fail(Code::conflict, "forward: not the next position of this sequence");
+    if (!all_finite(hidden)) return fail(Code::invalid, "forward: an input is not a finite number");
+    try {
+        for (std::size_t at = 0; at < tokens; at += micro_batch_tokens) {
+            auto const count = std::min(micro_batch_tokens, tokens - at);
+            auto const rows = hidden.subspan(at * h.hidden_size, count * h.hidden_size);
+            KITH_TRY(state_->forward_batch(cache, rows, position + at, range, cancel));
+        }
+    } catch (std::bad_alloc const&) {
+        return fail(Code::too_large, "forward: not enough memory");
+    }
+    if (!all_finite(hidden)) return fail(Code::invalid, "forward: a result is not a finite number");
+    return {};
+}
+
+Status Stage::logits(std::span<float const> hidden_row, std::span<float> out) {
+    auto& state = *state_;
+    auto const& model = *state.model;
+    if (!model.head_) return fail(Code::unsupported, "no output head on this machine");
+    auto const& head = *model.head_;
+    if (hidden_row.size() != head.columns || out.size() != head.rows)
+        return fail(Code::invalid, "logits: sizes do not fit");
+    if (!all_finite(hidden_row))
+        return fail(Code::invalid, "logits: an input is not a finite number");
+    state.reserve(1);
+    state.normalise(hidden_row, model.output_norm_, state.normed.data());
+    state.set_input(std::span(state.normed).first(head.columns), head.columns, {&head});
+    state.multiply({{&head, out.data(), head.rows}});
+    if (!all_finite(out)) return fail(Code::invalid, "logits: a result is not a finite number");
+    return {};
+}
+
+}  // namespace kith::infer

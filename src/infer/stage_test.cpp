@@ -1,0 +1,285 @@
+#include "infer/stage.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "infer/gguf_writer.h"
+#include "infer/synth.h"
+
+namespace kith::infer {
+namespace {
+
+using base::Bytes;
+using base::Code;
+
+std::shared_ptr<Model const> load(Bytes const& file) {
+    auto model = Model::load_views({file});
+    if (!model) FAIL(model.error().message);
+    return std::move(model).value();
+}
+
+Stage make_stage(std::shared_ptr<Model const> model, StageOptions options = {}) {
+    auto stage = Stage::create(std::move(model), options);
+    if (!stage) FAIL(stage.error().message);
+    return std::move(stage).value();
+}
+
+KvCache make_cache(Model const& model, LayerRange range, std::size_t positions) {
+    auto cache = KvCache::create(model.hparams(), range, positions);
+    if (!cache) FAIL(cache.error().message);
+    return std::move(cache).value();
+}
+
+std::vector<TokenId> some_tokens(std::size_t count) {
+    std::vector<TokenId> out;
+    for (std::size_t i = 0; i < count; ++i)
+        out.push_back(static_cast<TokenId>((i * 37 + 11) % 512));
+    return out;
+}
+
+// Logits after the last token, computed through the layer cuts given, `batch` tokens at a time.
+std::vector<float> run(std::shared_ptr<Model const> const& model, std::vector<std::size_t> cuts,
+                       std::size_t batch, StageOptions options = {}) {
+    auto const& h = model->hparams();
+    auto stage = make_stage(model, options);
+    cuts.push_back(h.layers_count);
+    std::vector<KvCache> caches;
+    std::size_t begin = 0;
+    auto const tokens = some_tokens(19);
+    for (auto const end : cuts) {
+        caches.push_back(make_cache(*model, {begin, end}, tokens.size()));
+        begin = end;
+    }
+    std::vector<float> hidden;
+    for (std::size_t at = 0; at < tokens.size(); at += batch) {
+        auto const count = std::min(batch, tokens.size() - at);
+        hidden.resize(count * h.hidden_size);
+        REQUIRE(stage.embed(std::span(tokens).subspan(at, count), hidden).has_value());
+        for (auto& cache : caches)
+            REQUIRE(stage.forward(cache, hidden, at, cache.layers()).has_value());
+    }
+    std::vector<float> logits(h.vocabulary_size);
+    REQUIRE(stage.logits(std::span(hidden).last(h.hidden_size), logits).has_value());
+    return logits;
+}
+
+TEST_CASE("S76: any cut, batch size, thread count and instruction set gives the same bits") {
+    for (auto const architecture : {Architecture::llama, Architecture::qwen2})
+        for (auto const type :
+             {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0,
+              TensorType::q4_0, TensorType::q4_k, TensorType::q6_k}) {
+            CAPTURE(architecture_name(architecture));
+            CAPTURE(type_traits(type).name);
+            auto const file = synthesise(
+                SynthShape{.architecture = architecture, .type = type, .layers_count = 3});
+            REQUIRE(file.has_value());
+            auto const model = load(*file);
+            auto const whole = run(model, {}, 100);
+            CHECK(std::ranges::all_of(whole, [](float x) { return std::isfinite(x); }));
+            CHECK(whole == run(model, {1}, 100));
+            CHECK(whole == run(model, {2}, 100));
+            CHECK(whole == run(model, {1, 2}, 100));
+            CHECK(whole == run(model, {}, 1));
+            CHECK(whole == run(model, {1, 2}, 5));
+            CHECK(whole == run(model, {}, 7, {.threads = 3}));
+            if (type == TensorType::q8_0 || type == TensorType::q4_k || type == TensorType::f16)
+                CHECK(whole == run(model, {1}, 19, {.isa = Isa::portable}));
+        }
+}
+
+TEST_CASE("more tokens than one micro-batch give the same bits as one by one") {
+    auto const file = synthesise(SynthShape{.type = TensorType::q4_0, .layers_count = 2});
+    auto const model = load(*file);
+    auto const tokens = some_tokens(micro_batch_tokens + 9);
+    auto stage = make_stage(model, {.threads = 2});
+    auto const width = model->hparams().hidden_size;
+    auto together = make_cache(*model, {0, 2}, tokens.size());
+    std::vector<float> hidden(tokens.size() * width);
+    REQUIRE(stage.embed(tokens, hidden).has_value());
+    REQUIRE(stage.forward(together, hidden, 0, {0, 2}).has_value());
+    CHECK(together.length() == tokens.size());
+    auto single = make_cache(*model, {0, 2}, tokens.size());
+    std::vector<float> row(width);
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        REQUIRE(stage.embed(std::span(tokens).subspan(i, 1), row).has_value());
+        REQUIRE(stage.forward(single, row, i, {0, 2}).has_value());
+        REQUIRE(std::equal(row.begin(), row.end(), &hidden[i * width]));
+    }
+}
+
+TEST_CASE("a tied head uses the embedding's rows") {
+    auto const file = synthesise(SynthShape{.head = SynthHead::tied});
+    auto const model = load(*file);
+    CHECK(model->has_head());
+    CHECK(run(model, {}, 19).size() == 512);
+}
+
+TEST_CASE("a cache truncated to a prefix continues as if the rest had never been") {
+    auto const file = synthesise(SynthShape{});
+    auto const model = load(*file);
+    auto const width = model->hparams().hidden_size;
+    auto stage = make_stage(model);
+    auto cache = make_cache(*model, {0, 2}, 16);
+    auto const bytes = cache.bytes();
+    auto const tokens = some_tokens(8);
+    std::vector<float> hidden(8 * width);
+    REQUIRE(stage.embed(tokens, hidden).has_value());
+    auto first = hidden;
+    REQUIRE(stage.forward(cache, first, 0, {0, 2}).has_value());
+    cache.truncate(5);
+    CHECK(cache.length() == 5);
+    auto rest =
+        std::vector<float>(hidden.begin() + static_cast<std::ptrdiff_t>(5 * width), hidden.end());
+    REQUIRE(stage.forward(cache, rest, 5, {0, 2}).has_value());
+    CHECK(std::equal(rest.begin(), rest.end(), &first[5 * width]));
+    CHECK(cache.bytes() == bytes);
+    CHECK(bytes == 2 * 16 * 128 * 2 * 2);  // layers, positions, kv width, k and v, two bytes
+}
+
+TEST_CASE("S75: what a peer may send wrong is refused and changes nothing") {
+    auto const file = synthesise(SynthShape{});
+    auto const model = load(*file);
+    auto const width = model->hparams().hidden_size;
+    auto stage = make_stage(model);
+    auto cache = make_cache(*model, {0, 2}, 4);
+    std::vector<float> hidden(2 * width, 0.5F);
+    auto const code = [&](std::size_t rows_floats, std::size_t position, LayerRange range) {
+        hidden.resize(rows_floats);
+        return stage.forward(cache, hidden, position, range).error().code;
+    };
+    CHECK(code(0, 0, {0, 2}) == Code::invalid);
+    CHECK(code(width - 1, 0, {0, 2}) == Code::invalid);
+    CHECK(code(width, 1, {0, 2}) == Code::conflict);  // a gap
+    CHECK(code(5 * width, 0, {0, 2}) == Code::too_large);
+    CHECK(code(width, std::numeric_limits<std::size_t>::max(), {0, 2}) == Code::too_large);
+    CHECK(code(width, 0, {0, 3}) == Code::invalid);
+    CHECK(code(width, 0, {1, 1}) == Code::invalid);
+    CHECK(code(width, 0, {2, 1}) == Code::invalid);
+    for (float const bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+          -std::numeric_limits<float>::infinity()}) {
+        hidden.assign(2 * width, 0.5F);
+        hidden[width + 3] = bad;
+        CHECK(stage.forward(cache, hidden, 0, {0, 2}).error().code == Code::invalid);
+    }
+    CHECK(cache.length() == 0);
+    hidden.assign(width, 1e38F);  // finite, but its squares are not: survived, whatever the result
+    (void)stage.forward(cache, hidden, 0, {0, 2});
+    std::vector<float> logits(model->hparams().vocabulary_size);
+    CHECK(stage.logits(std::span(hidden).first(width - 1), logits).error().code == Code::invalid);
+    std::vector<TokenId> const bad_tokens[] = {
+        {-1}, {512}, {std::numeric_limits<TokenId>::max()}, {}};
+    hidden.assign(width, 0);
+    for (auto const& tokens : bad_tokens)
+        CHECK(stage.embed(tokens, hidden).error().code == Code::invalid);
+}
+
+TEST_CASE("cancellation stops between layers, and truncate brings the cache back") {
+    auto const file = synthesise(SynthShape{});
+    auto const model = load(*file);
+    auto stage = make_stage(model);
+    auto cache = make_cache(*model, {0, 2}, 4);
+    std::vector<float> hidden(model->hparams().hidden_size, 0.25F);
+    std::atomic<bool> const cancel{true};
+    CHECK(stage.forward(cache, hidden, 0, {0, 2}, &cancel).error().code == Code::cancelled);
+    cache.truncate(0);
+    CHECK(stage.forward(cache, hidden, 0, {0, 2}).has_value());
+}
+
+TEST_CASE("sizes of caches and thread counts are limited") {
+    auto const file = synthesise(SynthShape{.context_length = 64});
+    auto const model = load(*file);
+    auto const create = [&](LayerRange range, std::size_t positions) {
+        return KvCache::create(model->hparams(), range, positions);
+    };
+    CHECK(create({0, 2}, 64).has_value());
+    CHECK(create({0, 2}, 65).error().code == Code::invalid);
+    CHECK(create({0, 2}, 0).error().code == Code::invalid);
+    CHECK(create({1, 1}, 4).error().code == Code::invalid);
+    CHECK(create({1, 3}, 4).error().code == Code::invalid);
+    Hparams large = model->hparams();
+    large.context_length = context_length_max;
+    large.kv_heads_count = 4 * large.kv_heads_count;
+    CHECK(KvCache::create(large, {0, 2}, context_length_max).error().code == Code::too_large);
+    CHECK(Stage::create(model, {.threads = 0}).error().code == Code::invalid);
+    CHECK(Stage::create(model, {.threads = threads_count_max + 1}).error().code == Code::invalid);
+}
+
+// A model file with one thing changed before it is written.
+struct Doctored {
+    std::string architecture = "llama";
+    std::string drop = {};  // a tensor's name, as the next two
+    std::string add = {};
+    std::string retype = {};
+    std::string key = {};  // metadata set to `value`
+    std::uint32_t value = 0;
+
+    [[nodiscard]] base::Error refusal() const {
+        auto const source = synthesise(SynthShape{.layers_count = 1});
+        auto const file = Gguf::parse(*source);
+        GgufWriter writer;
+        for (auto const& [name, entry] : file->values())
+            if (name != key && name != "general.architecture") writer.add_value(name, entry);
+        writer.add_string("general.architecture", architecture);
+        if (!key.empty()) writer.add_unsigned(key, value);
+        Bytes const floats(4096, 0);
+        for (auto const& tensor : file->tensors()) {
+            if (tensor.name == drop) continue;
+            if (tensor.name == retype) {
+                writer.add_tensor(tensor.name, TensorType::i8, {1},
+                                  base::ByteView(floats).first(1));
+                continue;
+            }
+            writer.add_tensor(tensor.name, tensor.type, tensor.shape, tensor.data);
+        }
+        if (!add.empty())
+            writer.add_tensor(add, TensorType::f32, {4}, base::ByteView(floats).first(16));
+        auto const bytes = writer.to_bytes();
+        auto const model = Model::load_views({bytes});
+        REQUIRE_FALSE(model.has_value());
+        return model.error();
+    }
+};
+
+TEST_CASE("what the engine cannot compute is refused by name") {
+    auto const names = [](base::Error const& error, std::string_view what) {
+        return error.message.find(what) != std::string::npos;
+    };
+    CHECK(names(Doctored{.architecture = "mamba"}.refusal(), "\"mamba\""));
+    CHECK(names(Doctored{.drop = "blk.0.ffn_up.weight"}.refusal(), "blk.0.ffn_up.weight"));
+    CHECK(names(Doctored{.drop = "token_embd.weight"}.refusal(), "token_embd.weight"));
+    CHECK(names(Doctored{.drop = "output_norm.weight"}.refusal(), "output_norm.weight"));
+    CHECK(names(Doctored{.add = "blk.0.attn_q_norm.weight"}.refusal(), "attn_q_norm"));
+    CHECK(names(Doctored{.add = "blk.1.attn_q.weight"}.refusal(), "blk.1.attn_q.weight"));
+    CHECK(names(Doctored{.retype = "blk.0.attn_k.weight"}.refusal(), "I8"));
+    CHECK(names(Doctored{.architecture = "qwen2"}.refusal(), "qwen2.block_count"));
+    CHECK(names(Doctored{.key = "llama.expert_count", .value = 8}.refusal(), "experts"));
+    CHECK(names(Doctored{.key = "llama.block_count", .value = 2}.refusal(), "blk.1."));
+    CHECK(names(Doctored{.key = "llama.block_count", .value = 4000000000}.refusal(), "limit"));
+    CHECK(names(Doctored{.key = "llama.block_count", .value = 0}.refusal(), "is 0"));
+    CHECK(names(Doctored{.key = "llama.embedding_length", .value = 128}.refusal(), "rope"));
+    CHECK(names(Doctored{.key = "llama.attention.head_count", .value = 3}.refusal(), "divide"));
+    CHECK(names(Doctored{.key = "llama.attention.head_count_kv", .value = 3}.refusal(), "divide"));
+    CHECK(names(Doctored{.key = "llama.rope.dimension_count", .value = 63}.refusal(), "odd"));
+    CHECK(names(Doctored{.key = "llama.vocab_size", .value = 5}.refusal(), "vocab_size"));
+    CHECK(names(Doctored{.key = "llama.rope.scaling.type", .value = 1}.refusal(), "rope scaling"));
+}
+
+TEST_CASE("a model file with NaN weights gives an error, not an answer") {
+    auto file = synthesise(SynthShape{.type = TensorType::f32, .layers_count = 1});
+    auto const parsed = Gguf::parse(*file);
+    auto const offset = parsed->find_tensor("blk.0.ffn_down.weight")->data.data() - file->data();
+    std::memset(&(*file)[static_cast<std::size_t>(offset)], 0xff, 4096);
+    auto const model = load(*file);
+    auto stage = make_stage(model);
+    auto cache = make_cache(*model, {0, 1}, 4);
+    std::vector<float> hidden(model->hparams().hidden_size, 0.25F);
+    CHECK(stage.forward(cache, hidden, 0, {0, 1}).error().code == Code::invalid);
+}
+
+}  // namespace
+}  // namespace kith::infer

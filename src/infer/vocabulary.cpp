@@ -1,0 +1,229 @@
+#include "infer/vocabulary.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "infer/unicode.h"
+
+namespace kith::infer {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using base::Status;
+using Vocabulary = Tokenizer::Vocabulary;
+
+constexpr std::size_t arena_bytes_max = 256U << 20U;
+constexpr std::size_t printable_bytes_max = 64;
+
+// Tokens that end a turn in the models in common use, whatever their file calls them; and the other
+// markers of chat templates. All are control tokens here even where the file says user-defined:
+// text must never make one.
+constexpr std::string_view answer_end_texts[] = {"<|im_end|>",    "<|eot_id|>",      "<|eom_id|>",
+                                                 "<|endoftext|>", "<|end_of_text|>", "<|end|>",
+                                                 "</s>"};
+constexpr std::string_view marker_texts[] = {
+    "<|im_start|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>",
+    "<|system|>",   "<|user|>",          "<|assistant|>",       "<s>"};
+
+std::string printable(std::string_view text) {
+    std::string out;
+    for (char const c : text.substr(0, printable_bytes_max))
+        out += (c >= 0x20 && c < 0x7f && c != '"') ? c : '?';
+    return out;
+}
+
+Status read_family(Gguf const& file, Vocabulary& out) {
+    auto const model = KITH_TRY(file.require_string("tokenizer.ggml.model"));
+    if (model == "llama") {
+        out.family = TokenizerFamily::spm;
+        out.add_begin = true;
+        out.add_space_prefix = true;
+        return {};
+    }
+    if (model != "gpt2")
+        return fail(Code::unsupported,
+                    "tokenizer model \"" + printable(model) + "\" (llama and gpt2 are supported)");
+    out.family = TokenizerFamily::bpe;
+    auto const* const pre = file.find("tokenizer.ggml.pre");
+    auto const name = pre == nullptr ? "default" : pre->as_string().value_or("?");
+    auto const rules = find_pre_tokenizer(name);
+    if (!rules) return fail(Code::unsupported, "pre-tokenizer \"" + printable(name) + "\"");
+    out.pre = *rules;
+    // llama.cpp adds <|begin_of_text|> for Llama 3 unless the file says otherwise.
+    out.add_begin = out.whole_words_first = *rules == PreTokenizer::llama3;
+    return {};
+}
+
+Status read_tokens(Gguf const& file, Vocabulary& out) {
+    auto const* const value = file.find("tokenizer.ggml.tokens");
+    auto const texts = value == nullptr ? std::nullopt : value->as_strings();
+    if (!texts || texts->empty())
+        return fail(Code::invalid, "metadata lacks tokenizer.ggml.tokens");
+    if (texts->size() > vocabulary_size_max) return fail(Code::too_large, "too many tokens");
+    std::size_t bytes = 0;
+    for (auto const text : *texts) {
+        if (text.size() > tokenizer_token_bytes_max)
+            return fail(Code::too_large, "a token is longer than the limit");
+        bytes += text.size();
+    }
+    if (bytes > arena_bytes_max) return fail(Code::too_large, "the vocabulary is too large");
+    out.arena.reserve(bytes);
+    out.offsets.reserve(texts->size() + 1);
+    out.offsets.push_back(0);
+    for (auto const text : *texts) {
+        out.arena += text;
+        out.offsets.push_back(static_cast<std::uint32_t>(out.arena.size()));
+    }
+    out.kinds.assign(texts->size(), TokenKind::normal);
+    // The map's views point into the arena, which from here on neither grows nor moves (see
+    // Tokenizer::create).
+    out.by_text.reserve(texts->size());
+    for (std::size_t i = 0; i < texts->size(); ++i)
+        out.by_text.emplace(out.text(static_cast<TokenId>(i)), static_cast<TokenId>(i));
+    return {};
+}
+
+Status read_kinds(Gguf const& file, Vocabulary& out) {
+    if (auto const* const value = file.find("tokenizer.ggml.token_type"); value != nullptr) {
+        auto const kinds = value->as_integers();
+        if (!kinds || kinds->size() != out.size())
+            return fail(Code::invalid, "tokenizer.ggml.token_type does not match the tokens");
+        for (std::size_t i = 0; i < kinds->size(); ++i) {
+            auto const kind = (*kinds)[i];
+            if (kind < 0 || kind > static_cast<std::int64_t>(TokenKind::byte))
+                return fail(Code::invalid, "tokenizer.ggml.token_type holds an unknown type");
+            out.kinds[i] = static_cast<TokenKind>(kind);
+        }
+    }
+    auto const make_control = [&out](std::string_view text) {
+        if (auto const token = out.find(text); token && out.kind(*token) == TokenKind::user_defined)
+            out.kinds[static_cast<std::size_t>(*token)] = TokenKind::control;
+    };
+    for (auto const text : answer_end_texts) make_control(text);
+    for (auto const text : marker_texts) make_control(text);
+    return {};
+}
+
+Status read_scores(Gguf const& file, Vocabulary& out) {
+    out.scores.assign(out.size(), 0.0F);
+    auto const* const value = file.find("tokenizer.ggml.scores");
+    if (value == nullptr) return {};
+    auto scores = value->as_floats();
+    if (!scores || scores->size() != out.size())
+        return fail(Code::invalid, "tokenizer.ggml.scores does not match the tokens");
+    // A NaN would break the order of the queue.
+    if (std::ranges::any_of(*scores, [](float score) { return std::isnan(score); }))
+        return fail(Code::invalid, "tokenizer.ggml.scores holds no number");
+    out.scores = std::move(*scores);
+    return {};
+}
+
+// Ranks are the positions in the list. A merge whose parts or result are no tokens can never happen
+// and is skipped.
+Status read_merges(Gguf const& file, Vocabulary& out) {
+    auto const* const value = file.find("tokenizer.ggml.merges");
+    auto const merges = value == nullptr ? std::nullopt : value->as_strings();
+    if (!merges) return fail(Code::invalid, "metadata lacks tokenizer.ggml.merges");
+    out.merges.reserve(merges->size());
+    std::string joined;
+    for (std::size_t rank = 0; rank < merges->size(); ++rank) {
+        auto const merge = (*merges)[rank];
+        auto const space =
+            merge.find(' ', 1);  // a part is never empty; the first may begin with a space
+        if (space == std::string_view::npos || merge.size() > 2 * tokenizer_token_bytes_max + 1)
+            return fail(Code::invalid, "tokenizer.ggml.merges holds no pair");
+        auto const left = out.find(merge.substr(0, space));
+        auto const right = out.find(merge.substr(space + 1));
+        joined.assign(merge.substr(0, space));
+        joined += merge.substr(space + 1);
+        auto const result = out.find(joined);
+        if (!left || !right || !result) continue;
+        out.merges.emplace(Vocabulary::pair_key(*left, *right),
+                           Merge{static_cast<std::uint32_t>(rank), *result});
+    }
+    return {};
+}
+
+void read_byte_tokens(Vocabulary& out) {
+    static constexpr char digits[] = "0123456789ABCDEF";
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+        std::string text;
+        if (out.family == TokenizerFamily::bpe) {
+            append_utf8(text, byte_to_character(static_cast<std::uint8_t>(byte)));
+        } else {
+            text = std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">";
+        }
+        out.byte_tokens[byte] = out.find(text).value_or(-1);
+    }
+}
+
+// A token id in the metadata; out-of-range ones count as absent, as in other readers.
+std::optional<TokenId> read_token(Gguf const& file, char const* key, Vocabulary const& vocabulary,
+                                  std::optional<TokenId> missing) {
+    auto const* const value = file.find(key);
+    if (value == nullptr) return missing && vocabulary.has(*missing) ? missing : std::nullopt;
+    auto const id = value->as_unsigned();
+    if (!id || *id >= vocabulary.size()) return std::nullopt;
+    return static_cast<TokenId>(*id);
+}
+
+void read_named_tokens(Gguf const& file, Vocabulary& out) {
+    bool const spm = out.family == TokenizerFamily::spm;
+    auto const known = [spm](TokenId id) { return spm ? std::optional(id) : std::nullopt; };
+    out.unknown = read_token(file, "tokenizer.ggml.unknown_token_id", out, known(0));
+    out.begin = read_token(file, "tokenizer.ggml.bos_token_id", out, known(1));
+    out.end = read_token(file, "tokenizer.ggml.eos_token_id", out, known(2));
+    auto const add_end = [&out](std::optional<TokenId> token) {
+        if (token) out.answer_ends.push_back(*token);
+    };
+    add_end(out.end);
+    add_end(read_token(file, "tokenizer.ggml.eot_token_id", out, {}));
+    add_end(read_token(file, "tokenizer.ggml.eom_token_id", out, {}));
+    for (auto const text : answer_end_texts)
+        if (auto const token = out.find(text); token && out.kind(*token) == TokenKind::control)
+            add_end(token);
+    auto const flag = [&file](char const* key, bool missing) {
+        auto const* const value = file.find(key);
+        return value == nullptr ? missing : value->as_bool().value_or(missing);
+    };
+    out.add_begin = flag("tokenizer.ggml.add_bos_token", out.add_begin) && out.begin.has_value();
+    out.add_space_prefix = spm && flag("tokenizer.ggml.add_space_prefix", out.add_space_prefix);
+}
+
+void index_specials(Vocabulary& out) {
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        auto const token = static_cast<TokenId>(i);
+        auto const kind = out.kind(token);
+        if (kind != TokenKind::control && kind != TokenKind::user_defined &&
+            kind != TokenKind::unknown)
+            continue;
+        if (auto const text = out.text(token); !text.empty())
+            out.specials[static_cast<unsigned char>(text[0])].push_back(token);
+    }
+    for (auto& bucket : out.specials)
+        std::ranges::stable_sort(bucket, std::greater{},
+                                 [&out](TokenId token) { return out.text(token).size(); });
+}
+
+}  // namespace
+
+std::optional<TokenId> Vocabulary::find(std::string_view text) const {
+    auto const found = by_text.find(text);
+    return found == by_text.end() ? std::nullopt : std::optional(found->second);
+}
+
+Status fill_vocabulary(Gguf const& file, Vocabulary& out) {
+    KITH_TRY(read_family(file, out));
+    KITH_TRY(read_tokens(file, out));
+    KITH_TRY(read_kinds(file, out));
+    if (out.family == TokenizerFamily::spm) KITH_TRY(read_scores(file, out));
+    if (out.family == TokenizerFamily::bpe) KITH_TRY(read_merges(file, out));
+    read_byte_tokens(out);
+    read_named_tokens(file, out);
+    index_specials(out);
+    return {};
+}
+
+}  // namespace kith::infer
