@@ -47,7 +47,8 @@ struct Channel {
     HandshakeHash handshake_hash;
 };
 
-// The same before it is bound to a cipher: for machines that number and seal their own messages (proto/session).
+// The same before it is bound to a cipher: for machines that number and seal their own messages
+// (proto/session).
 struct ChannelKeys {
     crypto::Secret<key_bytes> send;
     crypto::Secret<key_bytes> receive;
