@@ -2,8 +2,9 @@
 // on.
 #include "app/daemon.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
+
+#include <google/protobuf/stubs/logging.h>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -18,6 +19,8 @@
 #include "api/http_door.h"
 #include "app/log.h"
 #include "app/version.h"
+#include "crypto/constant_time.h"
+#include "crypto/secret.h"
 #include "feature/ask/ask.h"
 #include "identity/keystore.h"
 #include "identity/secret_file.h"
@@ -29,6 +32,7 @@
 #include "io/store/secret_files.h"
 #include "io/store/sqlite_store.h"
 #include "node/node.h"
+#include "ports/network_core.h"
 #include "wire/multiaddr.h"
 
 namespace kith::app {
@@ -167,6 +171,9 @@ private:
 };
 
 base::Status Daemon::Implementation::open(Mode mode) {
+    // libprotobuf prints complaints about what peers send to stderr; the dispatcher says all that
+    // is to be said.
+    google::protobuf::SetLogHandler(nullptr);
     KITH_TRY(identity::ensure_private_directory(settings_.config_directory));
     KITH_TRY(identity::ensure_private_directory(settings_.state_directory));
     identity_.emplace(KITH_TRY(open_identity(settings_, mode, rng_, clock_)));

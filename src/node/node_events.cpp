@@ -1,6 +1,7 @@
 // node/node_events.cpp: what Node does when the network says something: links, streams, sessions,
 // membership messages.
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "base/sabotage.h"
@@ -187,8 +188,11 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
         if (!opened) return;
         auto inbound = Dispatcher::admit(node, *opened);
         if (!inbound) {
-            edges_.log("member " + node.to_short() +
-                       ": dropped a message: " + inbound.error().message);
+            // Said the 1st, 2nd, 4th, 8th ... time: a hostile member must not fill the disk (S22).
+            auto const times = ++peer->dropped_messages;
+            if (std::has_single_bit(times))
+                edges_.log("member " + node.to_short() + ": dropped message " +
+                           std::to_string(times) + ": " + inbound.error().message);
             continue;
         }
         on_inbound(std::move(*inbound), now);

@@ -197,11 +197,6 @@ bool PeerChannel::rekey_due(base::Instant now) const {
     return !pending_ || now >= pending_->since + offer_lives;
 }
 
-base::Instant PeerChannel::deadline() const {
-    if (!ready()) return created_ + handshake_timeout;
-    return created_ + proto::session::rekey_after;
-}
-
 base::Status PeerChannel::on_deadline(base::Instant now) {
     keyring_.drop_retired(now);
     if (!ready() && now >= created_ + handshake_timeout)

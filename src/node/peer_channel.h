@@ -65,7 +65,6 @@ public:
 
     [[nodiscard]] bool ready() const { return keyring_.can_send(); }
     [[nodiscard]] bool rekey_due(base::Instant now) const;
-    [[nodiscard]] base::Instant deadline() const;
     // Code::timeout: the handshake was not answered; drop the channel.
     base::Status on_deadline(base::Instant now);
 

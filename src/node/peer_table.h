@@ -41,6 +41,7 @@ struct Peer {
     std::optional<StreamId> stream;
     std::unique_ptr<PeerChannel> channel;
     bool announced = false;  // features were told on_peer_up
+    std::uint64_t dropped_messages = 0;
     base::Instant dial_at;
     base::Duration backoff = redial_first;
     std::string last_error;

@@ -20,6 +20,7 @@
 #include "feature/ask/stage_server.h"
 #include "node/node.h"
 #include "ports/pool.h"
+#include "schema/wire.pb.h"
 
 namespace kith::ask {
 

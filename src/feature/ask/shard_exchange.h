@@ -11,6 +11,7 @@
 #include "feature/ask/model_store.h"
 #include "node/node.h"
 #include "ports/pool.h"
+#include "schema/wire.pb.h"
 
 namespace kith::ask {
 

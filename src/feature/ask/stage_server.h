@@ -16,6 +16,7 @@
 #include "feature/ask/sequence.h"
 #include "node/node.h"
 #include "ports/pool.h"
+#include "schema/wire.pb.h"
 
 namespace kith::ask {
 

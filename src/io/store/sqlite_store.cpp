@@ -4,8 +4,6 @@
 #include <sys/stat.h>
 
 #include <chrono>
-#include <thread>
-
 #include "base/sabotage.h"
 
 namespace kith::io {
@@ -137,7 +135,7 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(std::filesystem::pa
         if (waited >= patience)
             return fail(Code::conflict, "another kith process uses " + file.string() +
                                             "; stop it or use its socket");
-        std::this_thread::sleep_for(pause);
+        sqlite3_sleep(static_cast<int>(pause.count()));
     }
 }
 

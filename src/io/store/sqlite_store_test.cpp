@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/code_of.h"
+
 using namespace kith;
 
 namespace {
@@ -44,7 +46,7 @@ TEST_CASE("values come back as they were put, and tables do not mix") {
     CHECK(base::as_text(*store->get("a", id(1)).value()) == "two");
     CHECK_FALSE(store->get("a", id(2)).value().has_value());
     CHECK(store->scan("a", 10).value().size() == 1);
-    CHECK(store->scan("a", 0).error().code == base::Code::too_large);
+    CHECK(base::code_of(store->scan("a", 0)) == base::Code::too_large);
     REQUIRE(store->erase("a", id(1)).has_value());
     CHECK_FALSE(store->get("a", id(1)).value().has_value());
 }
@@ -55,7 +57,7 @@ TEST_CASE("P16: an invite is redeemed as often as it allows and not once more") 
     base::UnixTime const now{500};
     CHECK(store->invite_redeem(id(1), id(10), now, "member", {}).has_value());
     CHECK(store->invite_redeem(id(1), id(11), now, "member", {}).has_value());
-    CHECK(store->invite_redeem(id(1), id(12), now, "member", {}).error().code ==
+    CHECK(base::code_of(store->invite_redeem(id(1), id(12), now, "member", {})) ==
           base::Code::conflict);
     CHECK(store->scan("member", 10).value().size() == 2);
 }
@@ -73,20 +75,20 @@ TEST_CASE("P16: an invite ends at its expiry second, whatever the clock said bef
     auto store = memory();
     REQUIRE(store->invite_add(invite(10, 1000)).has_value());
     CHECK(store->invite_redeem(id(1), id(10), base::UnixTime{999}, "member", {}).has_value());
-    CHECK(store->invite_redeem(id(1), id(11), base::UnixTime{1000}, "member", {}).error().code ==
+    CHECK(base::code_of(store->invite_redeem(id(1), id(11), base::UnixTime{1000}, "member", {})) ==
           base::Code::timeout);
 }
 
 TEST_CASE("P2: unknown and revoked invites admit nobody and change nothing") {
     auto store = memory();
     REQUIRE(store->invite_add(invite(10, 0)).has_value());
-    CHECK(store->invite_redeem(id(9), id(10), base::UnixTime{1}, "member", {}).error().code ==
+    CHECK(base::code_of(store->invite_redeem(id(9), id(10), base::UnixTime{1}, "member", {})) ==
           base::Code::not_found);
     REQUIRE(store->invite_revoke(id(1)).has_value());
-    CHECK(store->invite_redeem(id(1), id(10), base::UnixTime{1}, "member", {}).error().code ==
+    CHECK(base::code_of(store->invite_redeem(id(1), id(10), base::UnixTime{1}, "member", {})) ==
           base::Code::conflict);
     CHECK(store->scan("member", 10).value().empty());
-    CHECK(store->invite_revoke(id(9)).error().code == base::Code::not_found);
+    CHECK(base::code_of(store->invite_revoke(id(9))) == base::Code::not_found);
 }
 
 TEST_CASE("the file is private, and a second process is told who is in the way") {
@@ -97,7 +99,7 @@ TEST_CASE("the file is private, and a second process is told who is in the way")
     REQUIRE(stat(file.path.c_str(), &info) == 0);
     CHECK((info.st_mode & 0777) == 0600);
     REQUIRE((*store)->put("a", id(1), base::as_bytes("kept")).has_value());
-    CHECK(io::SqliteStore::open(file.path).error().code == base::Code::conflict);
+    CHECK(base::code_of(io::SqliteStore::open(file.path)) == base::Code::conflict);
     store->reset();
     auto again = io::SqliteStore::open(file.path);
     REQUIRE(again.has_value());
@@ -112,6 +114,6 @@ TEST_CASE("a file that is no database is refused, not overwritten") {
         "header......",
         out);
     fclose(out);
-    CHECK(io::SqliteStore::open(file.path).error().code == base::Code::corrupt);
+    CHECK(base::code_of(io::SqliteStore::open(file.path)) == base::Code::corrupt);
     CHECK(std::filesystem::file_size(file.path) > 50);
 }
