@@ -225,7 +225,7 @@ TEST_CASE("a configuration at the size limit is read, one byte more is not") {
     folder.write(std::string(config_bytes_max, '\n'));
     CHECK(folder.load().has_value());
     folder.write(std::string(config_bytes_max + 1, '\n'));
-    CHECK(folder.load().error().code == base::Code::invalid);
+    CHECK(folder.load().error().code == base::Code::too_large);
 }
 
 TEST_CASE("the default file is private, is left alone the second time, and means the defaults") {
