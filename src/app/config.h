@@ -68,8 +68,8 @@ struct SettingsSources {
 };
 
 // Reads config.toml (a missing one is an empty one) and merges. Code::invalid: a bad value or key,
-// with where it was; Code::forbidden: the file is readable or writable by others, belongs to
-// somebody else, or is a link (P26).
+// with where it was; Code::too_large; Code::forbidden: the file is readable or writable by others,
+// belongs to somebody else, or is a link (P26).
 base::Result<Settings> load_settings(SettingsSources const& sources);
 
 // "HOST:PORT", "[IPv6]:PORT". Code::invalid without a port or with one above 65535.
