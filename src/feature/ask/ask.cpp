@@ -12,6 +12,8 @@ using base::fail;
 
 namespace {
 constexpr base::Duration expire_interval = std::chrono::seconds(30);
+// A member that has no lease yet hears nothing (P5), so what is served is said again and again.
+constexpr base::Duration announce_interval = std::chrono::seconds(5);
 constexpr std::size_t shards_for_boomerang_min = 3;  // S82
 }  // namespace
 
@@ -420,7 +422,7 @@ void Ask::on_peer_down(identity::NodeId const& peer, base::Error const& reason, 
 }
 
 std::optional<base::Instant> Ask::deadline() const {
-    auto earliest = std::optional(expire_at_);
+    auto earliest = std::optional(std::min(expire_at_, announce_at_));
     if (auto const when = exchange_.deadline(); when && *when < *earliest) earliest = when;
     for (auto const& [question, pipeline] : running_)
         if (auto const when = pipeline->deadline(); when && *when < *earliest) earliest = when;
@@ -431,6 +433,10 @@ void Ask::on_deadline(base::Instant now) {
     if (now >= expire_at_) {
         expire_at_ = now + expire_interval;
         server_.expire(now);
+    }
+    if (now >= announce_at_) {
+        announce_at_ = now + announce_interval;
+        exchange_.announce_all();
     }
     exchange_.on_deadline(now);
     for (auto const& [question, pipeline] : std::map(running_)) pipeline->on_deadline(now);

@@ -109,6 +109,7 @@ private:
     std::size_t loads_running_ = 0;
     std::vector<std::function<void()>> after_loading_;
     base::Instant expire_at_{};
+    base::Instant announce_at_{};
 };
 
 }  // namespace kith::ask
