@@ -48,6 +48,14 @@ namespace kith::infer {
     return half_to_float(static_cast<std::uint16_t>(bytes[0] | (bytes[1] << 8U)));
 }
 
+// Nearest, ties to even.
+[[gnu::always_inline]] inline std::uint16_t float_to_bfloat(float value) {
+    auto const bits = __builtin_bit_cast(std::uint32_t, value);
+    if ((bits & 0x7fffffffU) > 0x7f800000U)  // NaN stays NaN
+        return static_cast<std::uint16_t>((bits >> 16U) | 0x40U);
+    return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U);
+}
+
 [[gnu::always_inline]] inline float bfloat_to_float(std::uint16_t value) {
     return __builtin_bit_cast(float, static_cast<std::uint32_t>(value) << 16U);
 }

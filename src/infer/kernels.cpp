@@ -1,5 +1,7 @@
 #include "infer/kernels.h"
 
+#include <cstring>
+
 #include "base/check.h"
 
 namespace kith::infer {
@@ -24,12 +26,14 @@ ActivationKind activation_kind(TensorType type) {
     KITH_ASSERT(type_traits(type).has_kernels);
     if (type == TensorType::q8_0 || type == TensorType::q4_0) return ActivationKind::q8;
     if (type == TensorType::q4_k || type == TensorType::q6_k) return ActivationKind::q8_k;
+    if (type == TensorType::f16) return ActivationKind::f16;
     return ActivationKind::f32;
 }
 
 std::size_t activation_row_bytes(ActivationKind kind, std::size_t columns) {
     switch (kind) {
         case ActivationKind::f32:
+        case ActivationKind::f16:
             return round_up_32(columns * sizeof(float));
         case ActivationKind::q8:
             return round_up_32(columns + columns / 32 * sizeof(float));
@@ -39,6 +43,21 @@ std::size_t activation_row_bytes(ActivationKind kind, std::size_t columns) {
     }
     KITH_ASSERT(false);
     return 0;
+}
+
+void convert_activations(KernelTable const& kernels, ActivationKind kind, std::span<float const> in,
+                         std::byte* out) {
+    switch (kind) {
+        case ActivationKind::f32:
+            std::memcpy(out, in.data(), in.size_bytes());
+            return;
+        case ActivationKind::f16:
+            return kernels.round_f16(in.data(), reinterpret_cast<float*>(out), in.size());
+        case ActivationKind::q8:
+            return kernels.quantise_q8(in.data(), out, in.size());
+        case ActivationKind::q8_k:
+            return kernels.quantise_q8_k(in.data(), out, in.size());
+    }
 }
 
 DotFunction KernelTable::dot(TensorType type) const {

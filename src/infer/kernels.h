@@ -19,11 +19,13 @@ enum class Isa { detected, portable, avx2 };
 
 // How the right-hand side of a product is stored, given by the type of the weights.
 enum class ActivationKind {
-    f32,   // float[columns]
+    f32,   // float[columns]: for F32 and BF16
+    f16,   // float[columns] rounded to float16, as llama.cpp does: for F16; above 65504 becomes
+           // 65504
     q8,    // int8[columns], float scale per 32: for Q8_0 and Q4_0
     q8_k,  // int8[columns], float scale per 256, int16 sums per 16: for Q4_K and Q6_K
 };
-inline constexpr std::size_t activation_kinds_count = 3;
+inline constexpr std::size_t activation_kinds_count = 4;
 ActivationKind activation_kind(TensorType type);  // `type` has kernels
 // Bytes of one row; a multiple of 32. columns is a multiple of 32 (q8) or 256 (q8_k).
 std::size_t activation_row_bytes(ActivationKind kind, std::size_t columns);
@@ -44,6 +46,7 @@ using DotFunction = void (*)(DotCall const& call);
 struct KernelTable {
     char const* name;
     DotFunction dot_f32, dot_f16, dot_bf16, dot_q8_0, dot_q4_0, dot_q4_k, dot_q6_k;
+    void (*round_f16)(float const* in, float* out, std::size_t count);
     void (*quantise_q8)(float const* in, std::byte* out, std::size_t columns);
     void (*quantise_q8_k)(float const* in, std::byte* out, std::size_t columns);
     void (*to_f16)(float const* in, std::uint16_t* out, std::size_t count);
@@ -62,6 +65,10 @@ struct KernelTable {
 
 extern KernelTable const portable_kernels;
 extern KernelTable const avx2_kernels;  // only in builds for x86-64; needs avx2, fma and f16c
+
+// One row of activations in the form that weights of `kind` want; `out` has activation_row_bytes().
+void convert_activations(KernelTable const& kernels, ActivationKind kind, std::span<float const> in,
+                         std::byte* out);
 
 // The best table this processor runs, or the one asked for (tests); nullptr when it cannot run
 // here.

@@ -32,6 +32,9 @@ struct Avx2 {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
                          _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
     }
+    KITH_INLINE F round_f16(F value) {
+        return _mm256_cvtph_ps(_mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+    }
     KITH_INLINE F load_bf16(std::uint8_t const* in) {
         return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load16(in)), 16));
     }

@@ -18,6 +18,7 @@ constexpr KernelTable make_table(char const* name) {
             .dot_q4_0 = BlockDots<V>::dot_q4_0,
             .dot_q4_k = BlockDots<V>::dot_q4_k,
             .dot_q6_k = BlockDots<V>::dot_q6_k,
+            .round_f16 = RowKernels<V>::round_f16,
             .quantise_q8 = RowKernels<V>::quantise_q8,
             .quantise_q8_k = RowKernels<V>::quantise_q8_k,
             .to_f16 = RowKernels<V>::to_f16,

@@ -45,6 +45,10 @@ struct Portable {
     KITH_INLINE void store_f16(std::uint16_t* out, F value) {
         for (std::size_t i = 0; i < lanes; ++i) out[i] = float_to_half(value.at[i]);
     }
+    KITH_INLINE F round_f16(F value) {
+        for (auto& lane : value.at) lane = half_to_float(float_to_half(lane));
+        return value;
+    }
     KITH_INLINE F load_bf16(std::uint8_t const* in) {
         F out;
         for (std::size_t i = 0; i < lanes; ++i)

@@ -55,6 +55,19 @@ struct RowKernels {
 
     // ---- element-wise and reductions ------------------------------------------------------------
 
+    static void round_f16(float const* in, float* out, std::size_t count) {
+        constexpr float largest = 65504.0F;  // of float16
+        std::size_t i = 0;
+        for (; i + lanes <= count; i += lanes) {
+            F const x = V::min(V::max(V::load(in + i), V::set(-largest)), V::set(largest));
+            V::store(out + i, V::round_f16(x));
+        }
+        for (; i < count; ++i) {
+            float const x = in[i] > -largest ? in[i] : -largest;
+            out[i] = half_to_float(float_to_half(x < largest ? x : largest));
+        }
+    }
+
     static void to_f16(float const* in, std::uint16_t* out, std::size_t count) {
         std::size_t i = 0;
         for (; i + lanes <= count; i += lanes) V::store_f16(out + i, V::load(in + i));

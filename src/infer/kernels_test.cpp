@@ -35,10 +35,7 @@ std::vector<Line> activations(KernelTable const& kernels, TensorType type,
     std::vector<Line> out(stride * (rows.size() / columns) / sizeof(Line));
     auto* to = out.data()->bytes;
     for (std::size_t at = 0; at < rows.size(); at += columns, to += stride) {
-        if (kind == ActivationKind::q8) kernels.quantise_q8(&rows[at], to, columns);
-        if (kind == ActivationKind::q8_k) kernels.quantise_q8_k(&rows[at], to, columns);
-        if (kind == ActivationKind::f32)
-            std::copy_n(&rows[at], columns, reinterpret_cast<float*>(to));
+        convert_activations(kernels, kind, std::span(rows).subspan(at, columns), to);
     }
     return out;
 }
@@ -130,8 +127,10 @@ TEST_CASE("each dot product is that of the dequantised row with the quantised in
         }
         auto const out =
             dots(kernels, type, packed.data(), activations(kernels, type, in, columns), 1, columns);
-        bool const floats = activation_kind(type) == ActivationKind::f32;
-        CHECK(std::fabs(static_cast<double>(out[0]) - expected) < size * (floats ? 1e-6 : 2e-3));
+        auto const kind = activation_kind(type);
+        bool const exact_input = kind == ActivationKind::f32;
+        CHECK(std::fabs(static_cast<double>(out[0]) - expected) <
+              size * (exact_input ? 1e-6 : 2e-3));
     }
 }
 
@@ -183,7 +182,7 @@ TEST_CASE("portable and AVX2 kernels give the same bits") {
         Xoshiro256 random(seed);
         for (auto const type : types) {
             CAPTURE(type_traits(type).name);
-            bool const floats = activation_kind(type) == ActivationKind::f32;
+            bool const floats = type_traits(type).block_elements == 1;
             std::size_t const columns = floats ? 500 + seed : 512;
             auto const in = seed % 2 == 0 ? random_floats(random, 5 * columns, 2.0)
                                           : adversarial_floats(random, 5 * columns);

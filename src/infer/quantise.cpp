@@ -177,12 +177,6 @@ WriteBlock write_block(TensorType type) {
     return nullptr;
 }
 
-std::uint16_t float_to_bfloat(float value) {
-    auto const bits = std::bit_cast<std::uint32_t>(value);
-    if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16U | 0x40U);
-    return static_cast<std::uint16_t>((bits + 0x7fffU + (bits >> 16U & 1U)) >> 16U);
-}
-
 }  // namespace
 
 void dequantise_row(TensorType type, std::uint8_t const* row, std::span<float> out) {

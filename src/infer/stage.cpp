@@ -109,19 +109,8 @@ void Stage::State::set_input(std::span<float const> rows, std::size_t columns,
         auto const stride = activation_row_bytes(kind, columns);
         auto* const out = input[index].resize(stride * input_rows);
         workers->run(input_rows, [=, this](std::size_t i, std::size_t) {
-            auto const* const from = rows.data() + i * columns;
-            auto* const to = out + i * stride;
-            switch (kind) {
-                case ActivationKind::f32:
-                    __builtin_memcpy(to, from, columns * sizeof(float));
-                    break;
-                case ActivationKind::q8:
-                    kernels->quantise_q8(from, to, columns);
-                    break;
-                case ActivationKind::q8_k:
-                    kernels->quantise_q8_k(from, to, columns);
-                    break;
-            }
+            convert_activations(*kernels, kind, rows.subspan(i * columns, columns),
+                                out + i * stride);
         });
     }
 }
@@ -220,7 +209,7 @@ void Stage::State::rotate(float* row, std::size_t heads, std::size_t token) cons
     }
 }
 
-// Biases, rotation and scaling of one token's q, k and v; k and v go into the cache.
+// Biases and rotation of one token's q, k and v; k and v go into the cache.
 void Stage::State::place_in_sequence(LayerWeights const& layer, std::size_t token,
                                      std::size_t position, std::uint16_t* keys,
                                      std::uint16_t* values) {
@@ -236,8 +225,8 @@ void Stage::State::place_in_sequence(LayerWeights const& layer, std::size_t toke
     add_bias(v, layer.value_bias);
     rotate(q, h.heads_count, token);
     rotate(k, h.kv_heads_count, token);
-    float const scale = 1.0F / std::sqrt(static_cast<float>(h.head_size));
-    for (std::size_t i = 0; i < h.query_size(); ++i) q[i] *= scale;
+    // Keys are float16, so queries are rounded to it too, as every product with float16 is.
+    kernels->round_f16(q, q, h.query_size());
     kernels->to_f16(k, keys + (position + token) * h.kv_size(), h.kv_size());
     kernels->to_f16(v, values + (position + token) * h.kv_size(), h.kv_size());
 }
@@ -262,8 +251,10 @@ void Stage::State::attend(std::size_t token, std::size_t position, std::size_t k
                           .columns = h.head_size,
                           .out = &score[j],
                           .out_stride = positions});
+    float const scale = 1.0F / std::sqrt(static_cast<float>(h.head_size));
     for (std::size_t head = 0; head < group; ++head) {
         float* const row = &score[head * positions];
+        for (std::size_t j = 0; j < positions; ++j) row[j] *= scale;
         float const highest = *std::max_element(row, row + positions);
         float const sum_of_weights = kernels->exp_and_sum(row, positions, highest);
         kernels->weighted_sum_f16(row, positions, v, h.kv_size(), 1.0F / sum_of_weights,
