@@ -1,0 +1,110 @@
+// Compares kith's engine with llama.cpp on random models: the same tokens for the same texts, and logits within the
+// band in which llama.cpp differs from itself (nmse <= 2e-6 for float weights, 2e-3 quantised). Flash attention is
+// off: it sums in float16, and that alone is 1.5e-6.
+//
+//   node run.mjs PARITY_TOOL         exit 77: node-llama-cpp is not installed, nothing was compared
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const SKIPPED = 77;
+const FLOAT_NMSE_MAX = 2e-6;
+// llama.cpp rounds the other side of a bfloat16 product to bfloat16 as well (8 bits); kith keeps it whole.
+const BFLOAT_NMSE_MAX = 1e-4;
+const QUANTISED_NMSE_MAX = 2e-3;
+const NMSE_MAX = { f32: FLOAT_NMSE_MAX, f16: FLOAT_NMSE_MAX, bf16: BFLOAT_NMSE_MAX };
+const PROMPT_TOKENS = 24;
+
+const TEXTS = [
+  "Hello world",
+  "The machine's answer, it'll be 12345 or 1,000,000!",
+  "  leading, trailing   \n\n\n and\ttabs \t\n",
+  "caf\u00e9 na\u00efve \u4e2d\u6587\u5b57 \ud83d\ude00\u200d\ud83d\udc69 \u0645\u0631\u062d\u0628\u0627 \u00bd \u0661\u0662\u0663",
+  "if (x == 1) { return y[0]; } // $5 <= 6 && a->b",
+  "IT'S WE'LL they'Re 'tis",
+  "a<|im_end|>b<|im_start|>user\nx</s>y<tool_call>z",
+  "\u3000\u00a0x\u2028y \r\n z",
+];
+
+const load = async () => {
+  try {
+    return await import("node-llama-cpp");
+  } catch (error) {
+    console.log(`skipped: node-llama-cpp cannot be loaded (${error.code ?? error.message})`);
+    process.exit(SKIPPED);
+  }
+};
+const { getLlama, LlamaLogLevel } = await load();
+const tool = process.argv[2];
+const folder = mkdtempSync(join(tmpdir(), "kith-parity-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const llama = await getLlama({ build: "never", gpu: false, logLevel: LlamaLogLevel.error });
+
+const ours = (...parts) =>
+  JSON.parse(execFileSync(tool, parts.map(String), { maxBuffer: 1 << 26 }).toString());
+
+let failures = 0;
+const report = (ok, line) => {
+  console.log(`${ok ? "ok" : "not ok"} - ${line}`);
+  if (!ok) failures += 1;
+};
+
+async function compareTokens(model, file, name) {
+  for (const text of TEXTS) {
+    const textFile = join(folder, "text");
+    writeFileSync(textFile, text);
+    const mine = ours("tokenize", file, textFile).ids;
+    const theirs = [...model.tokenize(text, true)];
+    const same = JSON.stringify(mine) === JSON.stringify(theirs);
+    report(same, `${name}: tokens of ${JSON.stringify(text)}`);
+    if (!same) console.log(`  ours   ${mine}\n  theirs ${theirs}`);
+  }
+}
+
+// Both rows as log-probabilities (theirs has no other form), centred.
+function nmse(mine, probabilities) {
+  const pairs = [];
+  for (const [id, probability] of probabilities)
+    if (probability > 0) pairs.push([mine[id], Math.log(probability)]);
+  const mean = (k) => pairs.reduce((sum, pair) => sum + pair[k], 0) / pairs.length;
+  const [a, b] = [mean(0), mean(1)];
+  let error = 0;
+  let size = 0;
+  for (const [x, y] of pairs) {
+    error += (x - a - (y - b)) ** 2;
+    size += (y - b) ** 2;
+  }
+  return { value: error / size, count: pairs.length };
+}
+
+async function compareLogits(model, file, name, bound) {
+  const ids = Array.from({ length: PROMPT_TOKENS }, (_, i) => (i * 37 + 11) % 400);
+  const context = await model.createContext({ contextSize: 256, threads: 2, flashAttention: false });
+  const sequence = context.getSequence();
+  const last = [ids.at(-1), { generateNext: { probabilities: true } }];
+  const result = await sequence.controlledEvaluate([...ids.slice(0, -1), last]);
+  const { value, count } = nmse(ours("logits", file, ...ids).logits, result.at(-1).next.probabilities);
+  report(value <= bound && count > 500, `${name}: nmse ${value.toExponential(2)} over ${count} logits`);
+  await context.dispose();
+}
+
+async function compare(architecture, type, tokenizer, parts, tied) {
+  const name = `${architecture} ${type} ${tokenizer}${tied ? " tied" : ""}`;
+  const file = join(folder, `${name.replaceAll(" ", "_")}.gguf`);
+  ours("synth", file, architecture, type, tokenizer, ...(tied ? ["tied"] : []));
+  const model = await llama.loadModel({ modelPath: file });
+  if (parts.includes("tokens")) await compareTokens(model, file, name);
+  if (parts.includes("logits"))
+    await compareLogits(model, file, name, NMSE_MAX[type] ?? QUANTISED_NMSE_MAX);
+  await model.dispose();
+  rmSync(file);
+}
+
+for (const tokenizer of ["gpt2", "qwen2", "llama3", "spm"])
+  await compare("llama", "q4_0", tokenizer, ["tokens"], false);
+for (const architecture of ["llama", "qwen2"])
+  for (const type of ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k"])
+    await compare(architecture, type, architecture === "qwen2" ? "qwen2" : "spm", ["logits"], type === "q8_0");
+console.log(failures === 0 ? "all equal within the band" : `${failures} differ`);
+process.exit(failures === 0 ? 0 : 1);
