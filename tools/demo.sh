@@ -35,7 +35,7 @@ note() { printf '\n\033[1m%s\033[0m\n' "$*" | if [[ -t 1 ]]; then cat; else sed 
 show() {
     printf '  $ %s\n' "$1"
     shift
-    "$@" | sed 's/^/    /'
+    "$@" 2>&1 | sed 's/^/    /'
 }
 
 # Ends every node: last started, first stopped; five seconds of patience each, then for good.
@@ -137,10 +137,12 @@ json_field() {
 
 join_member() {
     local name=$1 token
-    token=$(node operator invite create --json | json_field token)
-    [[ $token == kith1* ]] || die "invite create gave no token"
-    printf '  $ KITH_INVITE_TOKEN=kith1... kith join        # on the machine of %s\n' "$name"
-    KITH_INVITE_TOKEN=$token node "$name" join | sed 's/^/    /'
+    printf '  $ kith invite create        # the operator, for %s; the token is shown once\n' "$name"
+    token=$(node operator invite create --json 2>"$folder/invite.err" | json_field token) || true
+    [[ $token == kith1* ]] || die "invite create gave no token: $(<"$folder/invite.err")"
+    ((${#pids[@]} > 1)) || sed 's/^/    /' "$folder/invite.err" # once is enough
+    KITH_INVITE_TOKEN=$token show "KITH_INVITE_TOKEN=kith1... kith join        # on the machine of $name" \
+        node "$name" join
     start_node "$name"
 }
 
