@@ -113,7 +113,7 @@ base::Result<IssuedInvite> Coordinator::create_invite(InviteOptions const& optio
     KITH_TRY(check_options(options));
     if (addresses.empty())
         return fail(Code::conflict,
-                    "nobody could find this machine: start it with kith serve, or set [peer] "
+                    "nobody could find this machine: start it with kith serve, or set [node] "
                     "announce in config.toml");
     membership::Token token;
     token.swarm_id = swarm.id;

@@ -142,6 +142,9 @@ def refusal(kith):
         swarm.check(operator.run("route", check=False).code != 0, "a route was taken")
         operator.fetch(last, last)
         swarm.check(operator.ask(QUESTION).status == 200, "control: with the shard it is answered")
+        long = operator.ask("word " * 4000)
+        swarm.check(long.status == 400 and "the model reads" in long.error["message"],
+                    f"a conversation that is too long: {long.status} {long.error}")
 
 
 if __name__ == "__main__":

@@ -202,9 +202,9 @@ base::Result<Plan> Ask::make_plan(Question const& question) const {
     auto const context =
         std::min<std::size_t>(plan.model->manifest.context_length, positions_max_max);
     if (plan.prompt.size() >= context)
-        return fail(Code::too_large, "the conversation has " + std::to_string(plan.prompt.size()) +
-                                         " tokens, the model reads " + std::to_string(context) +
-                                         " at most");
+        return fail(Code::invalid, "the conversation has " + std::to_string(plan.prompt.size()) +
+                                       " tokens, the model reads " + std::to_string(context) +
+                                       " at most");
     plan.tokens_max = std::min<std::size_t>(question.tokens_max, context - plan.prompt.size());
     plan.sampling = {
         .temperature = question.temperature, .top_k = question.top_k, .top_p = question.top_p};
@@ -221,7 +221,7 @@ base::Result<QuestionId> Ask::ask(Question question, Listener listener) {
         return id;
     }
     if (waiting_.size() >= questions_waiting_max)
-        return fail(Code::unavailable, "too many questions wait already; try again later");
+        return fail(Code::too_large, "too many questions wait already; try again later");
     KITH_TRY(make_plan(question));  // say at once what will not work
     waiting_.push_back({id, std::move(question), std::move(listener)});
     return id;
