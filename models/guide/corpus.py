@@ -11,7 +11,8 @@
 #   e: question | question            held out: for eval.py, never trained on
 #   a: answer                         (indented lines continue it)
 #
-# [+fact-id] adds questions to a fact of an earlier file. Lists in corpus/offtopic.txt: "[[category]]" with frames ("t:"), fillers ("x:"), an answer ("a:").
+# [+fact-id] adds questions to a fact of an earlier file. corpus/offtopic.txt has categories instead of
+# facts: frames ("t:"), what fills them ("x:"), held-out questions ("e:"), answers ("a:").
 
 import random
 import re
@@ -230,6 +231,8 @@ class Variation:
     def vary(self, text):
         rng = self.rng
         text = self.swap_words(text)
+        if rng.random() < 0.10:
+            text = self.key_words(text)
         if rng.random() < 0.18:
             prefix = rng.choice(PREFIXES)
             keep = text[:2].isupper() or text[:2] in ("I ", "E ") or prefix[-2] in ".:!"
@@ -246,6 +249,14 @@ class Variation:
         if rng.random() < 0.20:
             text = self.misspell(text)
         return text
+
+    def key_words(self, text):
+        """Only some of the words that matter, now and then in another order."""
+        words = [w.strip("?.,!") for w in text.split(" ")]
+        kept = [w for w in words if w.lower() not in STOP_WORDS and self.rng.random() > 0.15]
+        if self.rng.random() < 0.3:
+            self.rng.shuffle(kept)
+        return " ".join(kept) if len(kept) > 1 else text
 
     def swap_words(self, text):
         words = text.split(" ")
@@ -317,7 +328,7 @@ class Conversations:
 
     def turns(self, fact):
         """One turn, or two when the fact has follow-up questions and the dice say so."""
-        if fact.follow_ups and self.rng.random() < 0.45:
+        if fact.follow_ups and self.rng.random() < 0.2:
             parent, question = self.rng.choice(fact.follow_ups)
             first = self.facts[parent]
             question = self.variation.apply(capital(question))
@@ -325,14 +336,14 @@ class Conversations:
         return [(self.fact_question(fact), fact.answer)]
 
     def epoch(self):
-        """Every fact `repeats` times in a new order, mixed with questions to decline."""
+        """Every fact three times in a new order, mixed with questions to decline."""
         pending = list(self.facts.values()) * 3
         self.rng.shuffle(pending)
         while pending:
-            length = self.rng.choices((1, 2, 3, 4, 6), (62, 18, 12, 6, 2))[0]
+            length = self.rng.choices((1, 2, 3, 4, 6), (86, 7, 4, 2, 1))[0]
             conversation = []
             while pending and len(conversation) < length:
-                if self.rng.random() < 0.16:
+                if self.rng.random() < 0.14:
                     conversation.append(self.decline())
                 else:
                     conversation += self.turns(pending.pop())

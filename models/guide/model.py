@@ -10,12 +10,12 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True)
 class Config:
-    vocab: int = 1536
+    vocab: int = 2048
     width: int = 256
-    layers: int = 8
+    layers: int = 6
     heads: int = 8
     kv_heads: int = 2
-    feed_forward: int = 512
+    feed_forward: int = 256
     context: int = 1024
     rope_base: float = 10000.0
     norm_epsilon: float = 1e-5
@@ -64,6 +64,17 @@ class Block(nn.Module):
         self.ffn_down = nn.Linear(config.feed_forward, config.width, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
+    def start_as_average(self):
+        """Attention starts by adding a projection of the average of what came before: a bag of words."""
+        c = self.config
+        nn.init.orthogonal_(self.attn_v.weight)
+        group = c.heads // c.kv_heads
+        per_head = self.attn_v.weight.view(c.kv_heads, c.head_dim, c.width)
+        back = per_head.repeat_interleave(group, 0).reshape(c.width, c.width) / group
+        with torch.no_grad():
+            self.attn_output.weight.copy_(back.t())
+            self.attn_q.weight.mul_(0.3)
+
     def attend(self, x, cos, sin, mask):
         c = self.config
         batch, length, _ = x.shape
@@ -103,8 +114,10 @@ class Guide(nn.Module):
         for name, weight in self.blk.named_parameters():
             if weight.dim() == 2:
                 nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
-            if name.endswith(("attn_output.weight", "ffn_down.weight")):
+            if name.endswith("ffn_down.weight"):
                 nn.init.zeros_(weight)
+        for block in self.blk:
+            block.start_as_average()
 
     def forward(self, ids):
         length = ids.shape[1]

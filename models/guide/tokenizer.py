@@ -156,6 +156,20 @@ class Tokenizer:
     def encode(self, text):
         return [i for word in split_words(text) for i in self.encode_word(word)]
 
+    def encode_loosely(self, text, rng, skip):
+        """Like encode, but each possible merge is passed over with probability `skip`: for training."""
+        ids = []
+        for word in split_words(text):
+            symbols = to_symbols(word)
+            while True:
+                pairs = [p for p in zip(symbols, symbols[1:]) if p in self.ranks]
+                pairs = [p for p in pairs if rng.random() >= skip]
+                if not pairs:
+                    break
+                symbols = merge_symbols(symbols, min(pairs, key=self.ranks.get))
+            ids += [self.ids[s] for s in symbols]
+        return ids
+
     def decode(self, ids):
         text = [self.tokens[i] for i in ids if self.tokens[i] not in SPECIAL_TOKENS]
         return bytes(CHAR_TO_BYTE[c] for c in "".join(text)).decode("utf-8", "replace")

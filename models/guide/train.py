@@ -1,27 +1,42 @@
 # models/guide/train.py: trains kith-guide on the corpus and leaves a checkpoint for export_gguf.py.
 #
-#   /usr/bin/python3 train.py --out CHECKPOINT [--minutes 40] [--tokens 3000000]
+#   OPENBLAS_NUM_THREADS=1 /usr/bin/python3 train.py --out CHECKPOINT [--steps 1500] [--workers 2]
 #
-# Seeded: the same corpus, token budget, thread count and PyTorch give the same weights. Matrices inside
-# the blocks are trained with momentum whose update is orthogonalised (Newton-Schulz), the rest with
-# AdamW; the rate falls linearly to zero at the end of the token budget.
+# Seeded: the same corpus, steps, workers and libraries give the same weights. Each worker is a process
+# with one thread and its own stream of conversations; gradients are averaged after each step.
+#
+# What makes so small a training work: the hard part is to recognise what is asked, so (1) the embedding
+# is first trained to name the fact from the bag of the question's tokens, which takes a minute, (2) a
+# head that names the fact is trained beside the language model and thrown away afterwards, (3) the first
+# tokens of an answer count more, (4) most last answers are cut after a few tokens, which leaves time for
+# more questions. Matrices inside the blocks are trained with momentum whose update is orthogonalised
+# (Newton-Schulz), the rest with AdamW; the rate falls linearly to zero.
 
 import argparse
 import json
 import random
+import tempfile
 import time
 
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as processes
+import torch.nn as nn
 import torch.nn.functional as F
 
-from corpus import CORPUS, Conversations, manual_paragraphs, read_categories, read_facts
+from corpus import Conversations, manual_paragraphs, read_categories, read_facts
 from model import Config, Guide
 from tokenizer import SPECIAL_TOKENS, Tokenizer, train_merges
 
 SEED = 20
-QUESTION_WEIGHT = 0.1
+QUESTION_WEIGHT = 0.05
 MANUAL_WEIGHT = 0.3
-BATCH_TOKENS = 3072
+OPENING_TOKENS, OPENING_WEIGHT = 5, 3.0
+CUT_SHARE, CUT_TOKENS = 0.6, 9
+LOOSE_SHARE, LOOSE_SKIP = 0.25, 0.1
+INTENT_WEIGHT = 0.5
+BAG_STEPS, BAG_BATCH, DECLINE_SHARE = 1000, 128, 0.14
+BATCH_TOKENS = 1280
 POOL_TOKENS = BATCH_TOKENS * 24
 
 
@@ -37,48 +52,104 @@ def build_tokenizer(config):
     return Tokenizer(train_merges(texts, config.vocab - 256 - len(SPECIAL_TOKENS)))
 
 
-def encode_conversation(tokenizer, turns, system):
-    """Ids and, for each id, how much predicting it counts."""
-    ids, weights = [], []
-
-    def put(new, weight):
-        ids.extend(new)
-        weights.extend([weight] * len(new))
-
-    start, end = tokenizer.ids["<|im_start|>"], tokenizer.ids["<|im_end|>"]
-    newline = tokenizer.encode("\n")
-    if system:
-        put([start] + tokenizer.encode("system\n" + system) + [end] + newline, 0.0)
-    for question, answer in turns:
-        put([start] + tokenizer.encode("user\n"), 0.0)
-        put(tokenizer.encode(question) + [end], QUESTION_WEIGHT)
-        put(newline + [start] + tokenizer.encode("assistant\n"), 0.0)
-        put(tokenizer.encode(answer) + [end], 1.0)
-        put(newline, 0.0)
-    return ids, weights
+def answer_classes():
+    answers = [f.answer for f in read_facts().values()]
+    classes = {answer: i for i, answer in enumerate(answers)}
+    for category in read_categories():
+        number = max(classes.values()) + 1
+        classes.update({answer: number for answer in category.answers})
+    return classes
 
 
-def encode_paragraph(tokenizer, text):
-    end = tokenizer.ids["<|endoftext|>"]
-    ids = [end] + tokenizer.encode(text) + [end]
-    return ids, [MANUAL_WEIGHT] * len(ids)
+def train_embedding(tokenizer, model, intent_head):
+    """Starts the embedding and the intent head as a classifier of bags of tokens."""
+    source, classes = Conversations(SEED), answer_classes()
+    rng = random.Random(SEED)
+    facts = list(source.facts.values())
+    weights = [model.token_embd.weight, intent_head.weight, intent_head.bias]
+    adam = torch.optim.Adam(weights, lr=1.0)
+    for step in range(BAG_STEPS):
+        adam.param_groups[0]["lr"] = 6e-3 * (1 - step / BAG_STEPS)
+        bags, targets = [], []
+        for _ in range(BAG_BATCH):
+            if rng.random() < DECLINE_SHARE:
+                question, answer = source.decline()
+            else:
+                fact = rng.choice(facts)
+                question, answer = source.fact_question(fact), fact.answer
+            ids = tokenizer.encode(question)
+            bags.append([i for i in ids if rng.random() > 0.2] or ids)
+            targets.append(classes[answer])
+        starts = torch.tensor([0] + [len(bag) for bag in bags[:-1]]).cumsum(0)
+        flat = torch.tensor([i for bag in bags for i in bag])
+        mean = F.embedding_bag(flat, model.token_embd.weight, starts, mode="mean")
+        loss = F.cross_entropy(intent_head(mean), torch.tensor(targets))
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    print(f"bag of tokens: loss {loss.item():.3f}", flush=True)
+    adam.zero_grad(set_to_none=True)
 
 
-def examples(tokenizer):
-    source = Conversations(SEED)
+class Encoder:
+    """Turns conversations into (ids, weight of predicting each id, class asked for at each id or -1)."""
+
+    def __init__(self, tokenizer, seed):
+        self.tokenizer = tokenizer
+        self.classes = answer_classes()
+        self.rng = random.Random(seed)
+        self.start, self.end = tokenizer.ids["<|im_start|>"], tokenizer.ids["<|im_end|>"]
+        self.newline = tokenizer.encode("\n")
+
+    def question(self, text):
+        if self.rng.random() < LOOSE_SHARE:
+            return self.tokenizer.encode_loosely(text, self.rng, LOOSE_SKIP)
+        return self.tokenizer.encode(text)
+
+    def conversation(self, turns, system):
+        encode, parts = self.tokenizer.encode, []
+        if system:
+            ids = [self.start] + encode("system\n" + system) + [self.end] + self.newline
+            parts.append((ids, 0.0))
+        intents = {}
+        for number, (question, answer) in enumerate(turns):
+            parts.append(([self.start] + encode("user\n"), 0.0))
+            parts.append((self.question(question) + [self.end], QUESTION_WEIGHT))
+            parts.append((self.newline + [self.start] + encode("assistant\n"), 0.0))
+            intents[sum(len(ids) for ids, _ in parts) - 1] = self.classes.get(answer, -1)
+            ids = encode(answer) + [self.end]
+            parts.append((ids[:OPENING_TOKENS], OPENING_WEIGHT))
+            if number + 1 == len(turns) and self.rng.random() < CUT_SHARE:
+                parts.append((ids[OPENING_TOKENS:CUT_TOKENS], 1.0))
+            else:
+                parts.append((ids[OPENING_TOKENS:], 1.0))
+                parts.append((self.newline, 0.0))
+        ids = [i for part, _ in parts for i in part]
+        weights = [weight for part, weight in parts for _ in part]
+        return ids, weights, [intents.get(i, -1) for i in range(len(ids))]
+
+    def paragraph(self, text):
+        end = self.tokenizer.ids["<|endoftext|>"]
+        ids = [end] + self.tokenizer.encode(text) + [end]
+        return ids, [MANUAL_WEIGHT] * len(ids), [-1] * len(ids)
+
+
+def examples(tokenizer, seed):
+    source = Conversations(seed)
+    encoder = Encoder(tokenizer, seed + 1)
     paragraphs = manual_paragraphs()
-    rng = random.Random(SEED + 1)
+    rng = random.Random(seed + 2)
     while True:
         for turns, system in source.epoch():
-            yield encode_conversation(tokenizer, turns, system)
-            if paragraphs and rng.random() < 0.04:
-                yield encode_paragraph(tokenizer, rng.choice(paragraphs))
+            yield encoder.conversation(turns, system)
+            if rng.random() < 0.02:
+                yield encoder.paragraph(rng.choice(paragraphs))
 
 
-def batches(tokenizer):
+def batches(tokenizer, seed):
     """Batches of examples of similar length: collect a pool, sort it, cut it, shuffle the cuts."""
-    rng = random.Random(SEED + 2)
-    stream = examples(tokenizer)
+    rng = random.Random(seed + 3)
+    stream = examples(tokenizer, seed)
     while True:
         pool, size = [], 0
         while size < POOL_TOKENS:
@@ -98,13 +169,15 @@ def batches(tokenizer):
 
 
 def to_tensors(cut):
-    length = max(len(ids) for ids, _ in cut)
+    length = max(len(ids) for ids, _, _ in cut)
     ids = torch.zeros(len(cut), length, dtype=torch.long)
     weights = torch.zeros(len(cut), length)
-    for row, (i, w) in enumerate(cut):
+    intents = torch.full((len(cut), length), -1, dtype=torch.long)
+    for row, (i, w, c) in enumerate(cut):
         ids[row, : len(i)] = torch.tensor(i)
         weights[row, : len(w)] = torch.tensor(w)
-    return ids, weights
+        intents[row, : len(c)] = torch.tensor(c)
+    return ids, weights, intents
 
 
 def orthogonalise(update):
@@ -119,91 +192,147 @@ def orthogonalise(update):
 
 
 class MatrixMomentum:
-    """Momentum with orthogonalised updates, for the matrices inside the blocks."""
+    """Momentum with orthogonalised updates, for the blocks' matrices; workers share the work."""
 
-    def __init__(self, weights, momentum=0.95):
-        self.weights = list(weights)
+    def __init__(self, weights, rank, workers, momentum=0.95):
+        self.weights, self.rank, self.workers = list(weights), rank, workers
         self.momentum = momentum
         self.velocity = [torch.zeros_like(w) for w in self.weights]
 
     @torch.no_grad()
     def step(self, rate, decay):
-        for weight, velocity in zip(self.weights, self.velocity):
+        updates = [torch.zeros_like(w) for w in self.weights]
+        for i, (weight, velocity) in enumerate(zip(self.weights, self.velocity)):
             velocity.mul_(self.momentum).add_(weight.grad)
-            update = orthogonalise(weight.grad + self.momentum * velocity)
+            if i % self.workers == self.rank:
+                updates[i] = orthogonalise(weight.grad + self.momentum * velocity)
+            weight.grad = None
+        add_over_workers(updates, self.workers)
+        for weight, update in zip(self.weights, updates):
             scale = max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5
             weight.mul_(1 - rate * decay).add_(update, alpha=-rate * scale)
-            weight.grad = None
 
 
-def loss_of(model, ids, weights):
-    """Weighted mean over the counted positions; the head runs on those positions only."""
+@torch.no_grad()
+def add_over_workers(tensors, workers):
+    if workers == 1:
+        return
+    flat = torch.cat([t.reshape(-1) for t in tensors])
+    dist.all_reduce(flat)
+    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors])):
+        tensor.copy_(part.view_as(tensor))
+
+
+def loss_of(model, intent_head, batch):
+    """Weighted mean over the counted positions; the heads run on those positions only."""
+    ids, weights, intents = batch
+    hidden = model(ids[:, :-1]).reshape(-1, model.config.width)
     target_weights = weights[:, 1:].reshape(-1)
     counted = target_weights.nonzero().squeeze(1)
-    hidden = model(ids[:, :-1]).reshape(-1, model.config.width)[counted]
-    loss = F.cross_entropy(model.output(hidden), ids[:, 1:].reshape(-1)[counted], reduction="none")
-    return (loss * target_weights[counted]).sum() / target_weights.sum()
+    logits = model.output(hidden[counted])
+    loss = F.cross_entropy(logits, ids[:, 1:].reshape(-1)[counted], reduction="none")
+    loss = (loss * target_weights[counted]).sum() / target_weights.sum()
+    asked = intents[:, :-1].reshape(-1)
+    known = (asked >= 0).nonzero().squeeze(1)
+    if not len(known):
+        return loss, 0.0, 0.0
+    intent_logits = intent_head(hidden[known])
+    intent_loss = F.cross_entropy(intent_logits, asked[known])
+    right = (intent_logits.argmax(1) == asked[known]).float().mean().item()
+    return loss + INTENT_WEIGHT * intent_loss, loss.item(), right
 
 
 def rate_at(progress):
-    warm, fall_from = 0.02, 0.35
+    warm, fall_from = 0.02, 0.3
     if progress < warm:
         return progress / warm
     return min(1.0, (1 - progress) / (1 - fall_from))
 
 
-def train(model, source, limits, log):
+def progress_at(step, started, options, rank):
+    """The share of the run that is done; with --minutes the clock can only speed it up."""
+    progress = torch.zeros(1)
+    if rank == 0:
+        minutes = (time.time() - started) / 60
+        progress += max(step / options.steps, minutes / options.minutes if options.minutes else 0)
+    add_over_workers([progress], options.workers)
+    return progress.item()
+
+
+def train(model, intent_head, source, options, rank):
     matrices = [w for w in model.blk.parameters() if w.dim() == 2]
     inside = {id(w) for w in matrices}
-    rest = [w for w in model.parameters() if id(w) not in inside]
+    rest = [w for w in model.parameters() if id(w) not in inside] + list(intent_head.parameters())
     adam = torch.optim.AdamW(rest, lr=1.0, betas=(0.9, 0.98), weight_decay=0.0)
-    muon = MatrixMomentum(matrices)
-    seen, step, started, recent = 0, 0, time.time(), []
-    while seen < limits.tokens:
-        progress = seen / limits.tokens
-        if limits.minutes:
-            progress = max(progress, (time.time() - started) / 60 / limits.minutes)
-        if progress >= 1:
+    momentum = MatrixMomentum(matrices, rank, options.workers)
+    seen, started, recent = 0, time.time(), []
+    for step in range(1, options.steps + 1):
+        progress = progress_at(step, started, options, rank)
+        if progress > 1:
             break
-        ids, weights = next(source)
-        loss = loss_of(model, ids, weights)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        rate = rate_at(progress)
-        muon.step(0.02 * rate, 0.02)
+        batch = next(source)
+        loss, language_loss, right = loss_of(model, intent_head, batch)
+        (loss / options.workers).backward()
+        add_over_workers([w.grad for w in matrices + rest], options.workers)
+        torch.nn.utils.clip_grad_norm_(matrices + rest, 1.0)
+        rate = options.rate * rate_at(progress)
+        momentum.step(0.02 * rate, 0.02)
         for group in adam.param_groups:
             group["lr"] = 3e-3 * rate
         adam.step()
         adam.zero_grad()
-        seen += ids.numel()
-        step += 1
-        recent = (recent + [loss.item()])[-20:]
-        if step % 20 == 0:
+        seen += batch[0].numel() * options.workers
+        recent = (recent + [(language_loss, right)])[-25:]
+        if step % 25 == 0 and rank == 0:
+            means = [sum(x) / len(recent) for x in zip(*recent)]
             speed = seen / (time.time() - started)
-            log(f"step {step} tokens {seen} loss {sum(recent) / len(recent):.4f} {speed:.0f} tok/s")
+            line = f"step {step} tokens {seen} loss {means[0]:.4f} right {means[1]:.3f}"
+            print(f"{line} {speed:.0f}/s", flush=True)
     return {"tokens": seen, "steps": step, "seconds": round(time.time() - started)}
+
+
+def work(rank, options, meeting_file):
+    torch.set_num_threads(1)
+    if options.workers > 1:
+        meeting = f"file://{meeting_file}"
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=options.workers)
+    start = torch.load(options.start) if options.start else None
+    tokenizer = Tokenizer(start["merges"]) if start else build_tokenizer(Config())
+    config = Config(vocab=len(tokenizer.tokens))
+    torch.manual_seed(SEED)
+    model = Guide(config)
+    intent_head = nn.Linear(config.width, max(answer_classes().values()) + 1)
+    if start:
+        model.load_state_dict(start["weights"])
+        intent_head.load_state_dict(start["intent_head"])
+    else:
+        train_embedding(tokenizer, model, intent_head)
+    torch.manual_seed(SEED + rank)  # from here on workers differ: dropout
+    if rank == 0:
+        count = sum(w.numel() for w in model.parameters())
+        print(f"{count} parameters, {config.vocab} tokens", flush=True)
+    source = batches(tokenizer, options.seed + 100 * rank)
+    result = train(model, intent_head, source, options, rank)
+    if rank == 0:
+        print(json.dumps(result), flush=True)
+        weights = {name: w.detach() for name, w in model.named_parameters()}
+        saved = {"weights": weights, "merges": tokenizer.merges, "config": config}
+        saved["intent_head"] = intent_head.state_dict()
+        torch.save(saved, options.out)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True)
-    parser.add_argument("--minutes", type=float, help="also stop (and anneal) by the clock")
-    parser.add_argument("--tokens", type=int, default=3_000_000)
-    parser.add_argument("--threads", type=int, default=2)
-    limits = parser.parse_args()
-    torch.manual_seed(SEED)
-    torch.set_num_threads(limits.threads)
-    config = Config()
-    tokenizer = build_tokenizer(config)
-    config = Config(vocab=len(tokenizer.tokens))
-    model = Guide(config)
-    count = sum(w.numel() for w in model.parameters())
-    print(f"{count} parameters, {len(tokenizer.tokens)} tokens, corpus {CORPUS}", flush=True)
-    result = train(model, batches(tokenizer), limits, lambda line: print(line, flush=True))
-    print(json.dumps(result), flush=True)
-    weights = {name: w.detach() for name, w in model.named_parameters()}
-    saved = {"weights": weights, "merges": tokenizer.merges, "config": config, "result": result}
-    torch.save(saved, limits.out)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--minutes", type=float, help="end early, with the rate still falling to zero")
+    parser.add_argument("--start", help="go on from this checkpoint, after the corpus changed a little")
+    parser.add_argument("--rate", type=float, default=1.0, help="share of the full learning rate")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the conversations")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        processes.spawn(work, (options, folder + "/meeting"), options.workers)
 
 
 if __name__ == "__main__":
