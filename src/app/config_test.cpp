@@ -8,6 +8,7 @@
 
 #include "app/config_file.h"
 #include "app/config_keys.h"
+#include "base/code_of.h"
 
 using namespace kith;
 using namespace kith::app;
@@ -137,7 +138,7 @@ TEST_CASE("an unknown key is an error with its line and the nearest known name")
     folder.write("# first line\n[inference]\nencryptd_pipeline = true\n");
     auto const settings = folder.load();
     REQUIRE_FALSE(settings.has_value());
-    CHECK(settings.error().code == base::Code::invalid);
+    CHECK(base::code_of(settings) == base::Code::invalid);
     CHECK(contains(settings.error().message, "line 3"));
     CHECK(contains(settings.error().message, "'inference.encrypted_pipeline'"));
 }
@@ -198,7 +199,7 @@ TEST_CASE("P26: a configuration that others can use is refused") {
         folder.write("[api]\nport = 1\n", mode);
         auto const settings = folder.load();
         REQUIRE_FALSE(settings.has_value());
-        CHECK(settings.error().code == base::Code::forbidden);
+        CHECK(base::code_of(settings) == base::Code::forbidden);
         CHECK(contains(settings.error().message, "chmod 600"));
     }
     folder.write("[api]\nport = 1\n", 0400);
@@ -210,14 +211,14 @@ TEST_CASE("P26: a configuration of another user, a link and a FIFO are refused")
     if (::geteuid() == 0) {
         folder.write("");
         REQUIRE(::chown((folder.path / "config.toml").c_str(), 65534, 65534) == 0);
-        CHECK(folder.load().error().code == base::Code::forbidden);
+        CHECK(base::code_of(folder.load()) == base::Code::forbidden);
         fs::remove(folder.path / "config.toml");
     }
     fs::create_symlink("/dev/null", folder.path / "config.toml");
-    CHECK(folder.load().error().code == base::Code::forbidden);
+    CHECK(base::code_of(folder.load()) == base::Code::forbidden);
     fs::remove(folder.path / "config.toml");
     REQUIRE(::mkfifo((folder.path / "config.toml").c_str(), 0600) == 0);
-    CHECK(folder.load().error().code == base::Code::forbidden);
+    CHECK(base::code_of(folder.load()) == base::Code::forbidden);
 }
 
 TEST_CASE("a configuration at the size limit is read, one byte more is not") {
@@ -225,7 +226,7 @@ TEST_CASE("a configuration at the size limit is read, one byte more is not") {
     folder.write(std::string(config_bytes_max, '\n'));
     CHECK(folder.load().has_value());
     folder.write(std::string(config_bytes_max + 1, '\n'));
-    CHECK(folder.load().error().code == base::Code::too_large);
+    CHECK(base::code_of(folder.load()) == base::Code::too_large);
 }
 
 TEST_CASE("the default file is private, is left alone the second time, and means the defaults") {
@@ -277,7 +278,7 @@ TEST_CASE("P24: inside a git tree an ignore file keeps keys out of commits") {
 TEST_CASE("a configuration directory that others may write to is refused") {
     Folder folder;
     REQUIRE(::chmod(folder.path.c_str(), 0770) == 0);
-    CHECK(prepare_config_directory(folder.path).error().code == base::Code::forbidden);
+    CHECK(base::code_of(prepare_config_directory(folder.path)) == base::Code::forbidden);
 }
 
 TEST_CASE("endpoints are HOST:PORT and nothing else") {

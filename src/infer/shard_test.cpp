@@ -8,6 +8,7 @@
 #include <fstream>
 #include <functional>
 
+#include "base/code_of.h"
 #include "crypto/blake3.h"
 #include "infer/model_tool.h"
 #include "infer/stage.h"
@@ -18,6 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using base::Code;
+using base::code_of;
 
 // A folder of its own, removed at the end.
 struct Folder {
@@ -96,7 +98,7 @@ TEST_CASE("S57: only plain names become path components") {
                                    nul,
                                    long_name}) {
         CAPTURE(bad);
-        CHECK(sanitize_path_component(bad).error().code == Code::invalid);
+        CHECK(code_of(sanitize_path_component(bad)) == Code::invalid);
     }
     CHECK(sanitize_path_component(std::string(path_component_bytes_max, 'a')).has_value());
 }
@@ -151,9 +153,9 @@ TEST_CASE("a member in the middle holds neither end, nor the tokenizer") {
     auto stage = Stage::create(middle).value();
     std::vector<float> row(64);
     std::vector<TokenId> const token = {1};
-    CHECK(stage.embed(token, row).error().code == Code::unsupported);
+    CHECK(code_of(stage.embed(token, row)) == Code::unsupported);
     std::vector<float> logits(512);
-    CHECK(stage.logits(row, logits).error().code == Code::unsupported);
+    CHECK(code_of(stage.logits(row, logits)) == Code::unsupported);
 }
 
 TEST_CASE("S87: a shard with one bit changed, cut short, longer or swapped is not loaded") {
@@ -182,12 +184,12 @@ TEST_CASE("S87: a shard with one bit changed, cut short, longer or swapped is no
     auto swapped = manifest.shards[2];
     swapped.file = entry.file;
     swapped.size = entry.size;
-    CHECK(load_verified(folder.path, {swapped}).error().code == Code::corrupt);
+    CHECK(code_of(load_verified(folder.path, {swapped})) == Code::corrupt);
     auto escaping = entry;
     escaping.file = "../" + entry.file;
-    CHECK(load_verified(folder.path, {escaping}).error().code == Code::invalid);
+    CHECK(code_of(load_verified(folder.path, {escaping})) == Code::invalid);
     fs::remove(path);
-    CHECK(load_verified(folder.path, {entry}).error().code == Code::not_found);
+    CHECK(code_of(load_verified(folder.path, {entry})) == Code::not_found);
 }
 
 TEST_CASE("the manifest is the same after writing and parsing, and so is the model's id") {
@@ -287,7 +289,7 @@ TEST_CASE("a manifest is strict JSON with exactly the known fields") {
     CHECK_FALSE(parse_manifest(base::as_bytes(canonical + "x")).has_value());
     CHECK_FALSE(parse_manifest(base::as_bytes(canonical.substr(0, 100))).has_value());
     std::string const large = canonical + std::string(manifest_bytes_max, ' ');
-    CHECK(parse_manifest(base::as_bytes(large)).error().code == Code::too_large);
+    CHECK(code_of(parse_manifest(base::as_bytes(large))) == Code::too_large);
     std::string const fits = canonical + std::string(manifest_bytes_max - canonical.size(), ' ');
     CHECK(parse_manifest(base::as_bytes(fits)).has_value());
 }
@@ -316,7 +318,7 @@ TEST_CASE("files of different models, twice the same, or with a layer missing ar
           std::string::npos);
     CHECK_FALSE(load_verified(a.path, {first.shards[1], first.shards[1]}).has_value());
     CHECK_FALSE(Model::load({}).has_value());
-    CHECK(cut_model(a.file("shard_001.gguf"), b.path, {}).error().code == Code::invalid);
+    CHECK(code_of(cut_model(a.file("shard_001.gguf"), b.path, {})) == Code::invalid);
 }
 
 TEST_CASE("the model tool answers in JSON, and says why where it cannot") {
@@ -337,13 +339,13 @@ TEST_CASE("the model tool answers in JSON, and says why where it cannot") {
     auto const cut = parse(model_shard({.path = path, .folder = folder.path, .cuts = "0,2,4"}));
     CHECK(cut.at("shards").as_array().size() == 4);
     CHECK(cut.at("id").as_string().size() == 64);
-    CHECK(model_logits({.path = path, .tokens = {}}).error().code == Code::invalid);
-    CHECK(model_logits({.path = path, .tokens = {512}}).error().code == Code::invalid);
-    CHECK(model_inspect({.path = folder.file("none")}).error().code == Code::not_found);
-    CHECK(model_inspect({.path = folder.path}).error().code == Code::invalid);
+    CHECK(code_of(model_logits({.path = path, .tokens = {}})) == Code::invalid);
+    CHECK(code_of(model_logits({.path = path, .tokens = {512}})) == Code::invalid);
+    CHECK(code_of(model_inspect({.path = folder.file("none")})) == Code::not_found);
+    CHECK(code_of(model_inspect({.path = folder.path})) == Code::invalid);
     auto const part = folder.file("shard_001.gguf");
-    CHECK(model_logits({.path = part, .tokens = {1}}).error().code == Code::invalid);
-    CHECK(model_tokenize({.path = part, .text = "x"}).error().code == Code::invalid);
+    CHECK(code_of(model_logits({.path = part, .tokens = {1}})) == Code::invalid);
+    CHECK(code_of(model_tokenize({.path = part, .text = "x"})) == Code::invalid);
 }
 
 }  // namespace

@@ -279,9 +279,9 @@ TEST_CASE("a client that goes away cancels its question, streamed or not") {
 
 TEST_CASE("S62: a reader that stops reading is dropped long before all is queued for it") {
     HttpServerOptions options;
-    options.write_deadline = std::chrono::seconds(10);
+    options.write_deadline = std::chrono::seconds(30);  // a slow machine pours all of it in time
     Bench bench(options);
-    constexpr int pieces_max = 1024;  // 64 MiB, far more than the kernel holds for a socket
+    constexpr int pieces_max = 512;  // 32 MiB, far more than the kernel holds for a socket
     int pieces = 0;
     std::function<void(ask::QuestionId)> pour = [&](ask::QuestionId id) {
         if (!bench.service.open.contains(id) || pieces == pieces_max) return;

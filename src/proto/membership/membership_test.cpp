@@ -181,6 +181,9 @@ TEST_CASE(
     CHECK_FALSE(ListChecker(other_operator).check(good, unix_now).has_value());
     auto const body = base::Bytes(good.begin(), good.end() - 64);
     CHECK_FALSE(checker.check(Bench::sign(body, person(6)), unix_now).has_value());
+    Bench sibling;  // the same operator and coordinator, another swarm: every signature is good
+    sibling.swarm_id = SwarmId{{9, 9, 9}};
+    CHECK_FALSE(checker.check(sibling.list({}), unix_now).has_value());
     for (std::size_t i = 0; i < good.size(); i += 37) {
         auto forged = good;
         forged[i] ^= 0x40;
