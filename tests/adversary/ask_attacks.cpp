@@ -1,0 +1,234 @@
+// Who is handed what: routes, stages, shards.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "base/code_of.h"
+#include "base/encoding.h"
+#include "hostile.h"
+#include "infer/shard.h"
+
+using namespace kith;
+using namespace kith::adversary;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr ask::PrivacyFlags none{};
+constexpr ask::PrivacyFlags vectors_only{.local_embedding_privacy = true};
+constexpr ask::PrivacyFlags boomerang{.encrypted_pipeline = true};
+
+wire::v1::Control announcement(Hostile const& member, std::string const& model_id,
+                               std::vector<std::uint32_t> const& shards, std::string const& name) {
+    wire::v1::Control control;
+    auto* announce = control.mutable_shard_announce();
+    announce->set_node_id(base::to_text(member.identity.node_id().bytes));
+    auto* holding = announce->add_models();
+    holding->set_model_id(base::to_text(base::from_hex(model_id).value()));
+    holding->set_name(name);
+    for (auto const shard : shards) holding->add_shards(shard);
+    return control;
+}
+
+base::Bytes file_bytes(std::filesystem::path const& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace
+
+TEST_CASE(
+    "S64: the view of a real question names exactly the machines that were handed something") {
+    Boomerang scene(boomerang);
+    auto const answer = scene.bench.ask(scene.asker, "who sees this?");
+    CHECK(answer.finished.has_value());
+    auto const view = scene.asker.ask->last_route();
+    REQUIRE(view.has_value());
+    REQUIRE(view->hops.size() == 4);
+    CHECK(view->hops[0].is_asker);
+    CHECK(view->hops[1].node == scene.first.identity.node_id().to_short());
+    CHECK(view->hops[2].node == scene.second.identity.node_id().to_short());
+    CHECK(view->hops[3].is_asker);
+    for (auto const& row : view->rows) {
+        if (row.is_asker) continue;
+        CHECK(row.token_ids == ask::Sight::recovers);
+        CHECK(row.prompt_text == ask::Sight::recovers);
+        CHECK(row.activations_in == ask::Sight::yes);
+    }
+    for (auto* remote : {&scene.first, &scene.second}) {
+        CHECK(remote->recorder.token_ids().empty());
+        CHECK_FALSE(remote->recorder.forwards().empty());
+        CHECK(std::ranges::none_of(remote->recorder.activations, [](auto const& heard) {
+            return heard.message.result().has_token();
+        }));
+    }
+}
+
+TEST_CASE("S66: no token id reaches another machine, even when a plan sends the embedding away") {
+    SwarmBench bench;
+    auto& asker = bench.add_operator(vectors_only);
+    auto& remote = bench.add_member(asker);
+    bench.add_model(asker);
+    REQUIRE(bench.fetch(remote, {}).has_value());
+    auto models = ask::ModelStore::open(asker.models, 1).value();
+    std::vector<std::string> warnings;
+    auto const model = ask::load_model(asker.model_folder(), 1, warnings).value();
+    ask::Plan plan;
+    plan.model = model;
+    plan.stages = {{.node = remote.identity.node_id(),
+                    .layers = {0, 4},
+                    .does_embedding = true,
+                    .does_head = true}};
+    plan.flags = ask::effective(vectors_only);
+    plan.prompt = {65, 66, 67};
+    plan.tokens_max = 1;
+    auto const pipeline = ask::Pipeline::create(
+                              *asker.node, asker.pool, plan, {{1}}, [](auto const&) {}, [] {})
+                              .value();
+    pipeline->start(bench.clock.now());
+    bench.settle();
+    CHECK(remote.recorder.token_ids().empty());
+    CHECK(remote.ask->stage_server().forwards_computed() == 0);
+}
+
+TEST_CASE("S66: a member that does not say it takes vectors is refused, not handed tokens") {
+    SwarmBench bench;
+    auto& asker = bench.add_operator(vectors_only);
+    bench.add_model(asker);
+    auto const model = asker.ask->models().at(0).id;
+    REQUIRE(bench.drop(asker, {1, 2, 3, 4}).has_value());
+    Hostile old(bench);
+    old.join(asker, bench.invite(asker));
+    old.open_session(asker);
+    old.send(announcement(old, model, {1, 2, 3, 4}, "tiny"));  // takes_embeddings is absent
+    auto const answer = bench.ask(asker, "hello");
+    REQUIRE(answer.error.has_value());
+    CHECK(answer.error->code == base::Code::unavailable);
+    CHECK(old.activations.empty());
+}
+
+TEST_CASE("S72: no machine can pass itself off as the hop before") {
+    SwarmBench bench;
+    auto& victim = bench.add_operator();
+    bench.add_model(victim);
+    auto& skipped = bench.add_member(victim);
+    Hostile member(bench);
+    member.join(victim, bench.invite(victim));
+    member.open_session(victim);
+    REQUIRE(member.session_ready());
+    auto const model = victim.ask->models().at(0).id;
+    // In the name of another asker, and as if the member between had done its part.
+    auto as_asker = forward_to(skipped.identity.node_id(), victim.identity.node_id(), model, 0, 1);
+    member.send(as_asker, base::Bytes(64 * 4));
+    CHECK(victim.ask->stage_server().forwards_computed() == 0);
+    auto as_hop = forward_to(member.identity.node_id(), skipped.identity.node_id(), model, 0, 1);
+    auto* last = as_hop.mutable_forward()->add_hops();
+    last->set_node_id(base::to_text(victim.identity.node_id().bytes));
+    last->set_layers_begin(1);
+    last->set_layers_end(2);
+    as_hop.mutable_forward()->set_hop(1);
+    as_hop.mutable_forward()->set_request_id(std::string(16, 's'));
+    member.send(as_hop, base::Bytes(64 * 4));
+    CHECK(victim.ask->stage_server().forwards_computed() == 0);
+    auto honest = forward_to(member.identity.node_id(), victim.identity.node_id(), model, 0, 1);
+    honest.mutable_forward()->set_request_id(std::string(16, 't'));
+    member.send(honest, base::Bytes(64 * 4));
+    CHECK(victim.ask->stage_server().forwards_computed() == 1);
+}
+
+TEST_CASE(
+    "S80: without the last shard here encrypted_pipeline is refused, although a member could do "
+    "it") {
+    Boomerang scene(boomerang);
+    REQUIRE(scene.bench.fetch(scene.second, {5}).has_value());
+    REQUIRE(scene.bench.drop(scene.asker, {5}).has_value());
+    auto const answer = scene.bench.ask(scene.asker, "hello");
+    REQUIRE(answer.error.has_value());
+    CHECK(answer.error->code == base::Code::forbidden);
+    CHECK(scene.first.recorder.forwards().empty());
+    CHECK(scene.second.recorder.forwards().empty());
+}
+
+TEST_CASE("S81: with encrypted_pipeline alone in the configuration the embedding stays here too") {
+    Boomerang scene(boomerang);
+    auto const answer = scene.bench.ask(scene.asker, "hello");
+    CHECK(answer.finished.has_value());
+    auto const view = scene.asker.ask->last_route();
+    REQUIRE(view.has_value());
+    CHECK(view->flags.local_embedding_privacy);
+    REQUIRE_FALSE(scene.first.recorder.forwards().empty());
+    for (auto const& heard : scene.first.recorder.forwards())
+        CHECK(heard.message.forward().pre_embedded());
+    CHECK(scene.first.recorder.token_ids().empty());
+}
+
+TEST_CASE("S87: a shard with one bit changed on its way is neither kept nor used") {
+    SwarmBench bench;
+    auto& source = bench.add_operator();
+    auto& ada = bench.add_member(source);
+    bench.add_model(source);
+    auto const path = source.model_folder() / "shard_002.gguf";
+    REQUIRE(std::filesystem::exists(path));
+    auto bytes = file_bytes(path);
+    bytes.at(bytes.size() - 5) = static_cast<std::uint8_t>(bytes.at(bytes.size() - 5) ^ 1);
+    std::ofstream(path, std::ios::binary)
+        .write(base::as_text(bytes).data(), static_cast<std::streamsize>(bytes.size()));
+    auto const fetched = bench.fetch(ada, {2});
+    CHECK_FALSE(fetched.has_value());
+    CHECK(ada.ask->models().at(0).shards_local.empty());
+    CHECK_FALSE(std::filesystem::exists(ada.model_folder() / "shard_002.gguf"));
+}
+
+TEST_CASE("S87: a manifest with one bit changed is not taken for the model that was asked for") {
+    SwarmBench bench;
+    auto& victim = bench.add_operator();
+    auto& maker = bench.add_machine();
+    bench.add_model(maker);
+    auto const model = maker.ask->models().at(0).id;
+    auto manifest = base::to_text(file_bytes(maker.model_folder() / "manifest.json"));
+    auto const hash = manifest.find("blake3");
+    REQUIRE(hash != std::string::npos);
+    auto const digit = manifest.find_first_of("0123456789", hash + 8);
+    manifest[digit] = static_cast<char>(manifest[digit] ^ 1);
+    REQUIRE(infer::parse_manifest(base::as_bytes(manifest)).has_value());
+
+    Hostile member(bench);
+    member.join(victim, bench.invite(victim));
+    member.open_session(victim);
+    wire::v1::Control reply;
+    reply.mutable_manifest_reply()->set_model(model);
+    reply.mutable_manifest_reply()->set_manifest(manifest);
+    member.send(announcement(member, model, {1}, "tiny"));
+    victim.ask->fetch_model(
+        "tiny", {1}, [](auto const&) {}, [](auto const&) {});
+    bench.settle();
+    REQUIRE(std::ranges::any_of(member.controls,
+                                [](auto const& heard) { return heard.has_manifest_request(); }));
+    member.send(reply);
+    for (auto const& card : victim.ask->models()) CHECK(card.shards_count == 0);
+    for (auto const& heard : member.controls) CHECK_FALSE(heard.has_chunk_request());
+}
+
+TEST_CASE("S57: a manifest of a member cannot name a file outside the model's folder") {
+    infer::Manifest manifest{
+        .name = "m",
+        .architecture = "llama",
+        .layers_count = 1,
+        .hidden_size = 64,
+        .vocabulary_size = 512,
+        .context_length = 64,
+        .total_bytes = 1,
+        .shards = {
+            {.file = "", .layers = {0, 1}, .has_embedding = true, .has_head = true, .size = 1}}};
+    for (std::string const name : {"../shard_001.gguf", "/etc/passwd", "..", ".hidden", "a/b",
+                                   "a\\\\b", "con", "shard.", "-rf", ""}) {
+        CHECK(base::code_of(infer::sanitize_path_component(name)) == base::Code::invalid);
+        manifest.shards[0].file = name;
+        auto const json = infer::write_manifest(manifest);
+        CHECK_FALSE(infer::parse_manifest(base::as_bytes(json)).has_value());
+    }
+    manifest.shards[0].file = "shard_001.gguf";
+    CHECK(infer::parse_manifest(base::as_bytes(infer::write_manifest(manifest))).has_value());
+    CHECK(infer::sanitize_path_component("shard_001.gguf").has_value());
+}

@@ -1,0 +1,340 @@
+// What members can do to each other's frames, and whose word counts: links, sessions, dispatch.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "base/code_of.h"
+#include "base/encoding.h"
+#include "crypto/aead.h"
+#include "crypto/kdf.h"
+#include "hostile.h"
+
+using namespace kith;
+using namespace kith::adversary;
+using namespace std::chrono_literals;
+using proto::session::Lane;
+using proto::session::Side;
+
+namespace {
+
+crypto::Secret<32> filled(std::uint8_t value) {
+    base::ByteArray<32> bytes;
+    bytes.fill(value);
+    return crypto::Secret<32>(bytes);
+}
+
+// A hostile member with a session to an operator that holds the whole model.
+struct Inside {
+    SwarmBench bench;
+    Machine& victim = bench.add_operator();
+    Hostile member{bench};
+    std::string model;
+
+    Inside() {
+        bench.add_model(victim);
+        model = victim.ask->models().at(0).id;
+        member.join(victim, bench.invite(victim));
+        member.open_session(victim);
+        REQUIRE(member.session_ready());
+    }
+    wire::v1::StageMessage forward(std::uint32_t request = 0) {
+        auto message =
+            forward_to(member.identity.node_id(), victim.identity.node_id(), model, 0, 1);
+        message.mutable_forward()->set_request_id(std::string(16, static_cast<char>(request)));
+        return message;
+    }
+    base::Bytes frame(std::uint32_t request = 0) {
+        return member.sealed(Lane::tensor,
+                             node::encode_activation(forward(request), base::Bytes(64 * 4, 0x3c)));
+    }
+    std::uint64_t computed() { return victim.ask->stage_server().forwards_computed(); }
+    void reopen() {
+        bench.run_for(4s);  // so that the new link replaces the one before
+        member.open_session(victim);
+        REQUIRE(member.session_ready());
+    }
+};
+
+// Two ends of one Tier 1 session without a network.
+struct Ends {
+    SeededRng rng{31};
+    identity::Identity a = new_identity(rng, base::UnixTime{1'800'000'000});
+    identity::Identity b = new_identity(rng, base::UnixTime{1'800'000'000});
+    crypto::Secret<32> a_secret = filled(1);
+    crypto::Secret<32> b_secret = filled(1);
+    crypto::X25519PublicKey a_static = a.static_public_key();
+    base::Instant now{};
+    std::uint8_t ephemeral = 40;
+
+    node::PeerChannel initiator() {
+        return {Side::initiator,
+                {.self = a,
+                 .swarm_id = {{1}},
+                 .swarm_secret = a_secret,
+                 .peer = b.node_id(),
+                 .peer_static = b.static_public_key()},
+                now};
+    }
+    node::PeerChannel responder() {
+        return {Side::responder,
+                {.self = b,
+                 .swarm_id = {{1}},
+                 .swarm_secret = b_secret,
+                 .peer = a.node_id(),
+                 .peer_static = a_static},
+                now};
+    }
+    base::Status carry(node::PeerChannel& from, node::PeerChannel& to) {
+        auto const bytes = base::to_bytes(from.outgoing());
+        from.taken(bytes.size());
+        return to.feed(bytes, filled(++ephemeral), now);
+    }
+};
+
+proto::session::KeyMaterial material(std::uint8_t send, std::uint8_t receive) {
+    return {.send = filled(send), .receive = filled(receive), .handshake_hash = {}};
+}
+
+}  // namespace
+
+TEST_CASE(
+    "P8: everything a member says travels under a sealed lane, and tensors under the tensor lane") {
+    Inside inside;
+    auto& asker = inside.victim;
+    REQUIRE(inside.bench.drop(asker, {1, 2, 3, 4}).has_value());
+    wire::v1::Control announce;
+    announce.mutable_shard_announce()->set_node_id(
+        base::to_text(inside.member.identity.node_id().bytes));
+    announce.mutable_shard_announce()->set_takes_embeddings(true);
+    auto* holding = announce.mutable_shard_announce()->add_models();
+    holding->set_model_id(base::to_text(base::from_hex(inside.model).value()));
+    for (std::uint32_t const shard : {1U, 2U, 3U, 4U}) holding->add_shards(shard);
+    inside.member.send(announce);
+    (void)inside.bench.ask(asker, "a secret question");
+
+    REQUIRE(inside.member.activations.size() == 1);
+    auto const& canary = inside.member.activations.front().tensor;
+    REQUIRE(canary.size() >= 64 * 4);
+    std::set<base::Bytes> headers;
+    std::size_t tensors = 0;
+    for (auto const& frame : inside.member.frames) {
+        CHECK((frame.at(0) == 0x02 || frame.at(0) == 0x10 || frame.at(0) == 0x11));
+        if (frame.at(0) == 0x10) ++tensors;
+        if (frame.at(0) == 0x02) continue;
+        // Lane, key and counter together are the nonce's identity: never twice.
+        CHECK(headers.emplace(frame.begin(), frame.begin() + proto::session::header_bytes).second);
+    }
+    CHECK(tensors == 1);
+    // Inside Noise, on the plain yamux stream, and outside of it.
+    for (std::size_t at = 0; at + 16 <= canary.size(); at += 16) {
+        auto const window = base::ByteView(canary).subspan(at, 16);
+        for (auto const& frame : inside.member.frames) CHECK_FALSE(contains(frame, window));
+        CHECK_FALSE(
+            contains(inside.bench.network.tape(asker.address, inside.member.address), window));
+    }
+}
+
+TEST_CASE("P8: the tensor lane is AES-256-GCM under a key of its own") {
+    proto::session::Keyring sender;
+    REQUIRE(sender.install(1, material(1, 2), Side::initiator, {}).has_value());
+    base::Bytes frame;
+    REQUIRE(sender.seal(Lane::tensor, base::as_bytes("activations"), frame).has_value());
+    CHECK(frame.at(0) == 0x10);
+    auto const key = crypto::hkdf_sha256<32>(base::ByteArray<32>{}, filled(1).view(),
+                                             base::as_bytes("kith/tier1/tensor/v1"));
+    base::Bytes plain(frame.size() - proto::session::overhead_bytes);
+    auto const header = base::ByteView(frame).first(proto::session::header_bytes);
+    CHECK(crypto::Aes256Gcm(key)
+              .open({}, header, base::ByteView(frame).subspan(header.size()), plain)
+              .has_value());
+    CHECK(base::as_text(plain) == "activations");
+}
+
+TEST_CASE("P8: a tensor that comes without encryption is refused and nothing is computed") {
+    Inside inside;
+    base::Bytes plain{0x01};
+    base::append(plain, node::encode_activation(inside.forward(), base::Bytes(64 * 4)));
+    base::Bytes framed;
+    wire::append_frame(framed, plain);
+    inside.member.send_raw(framed);
+    CHECK(inside.computed() == 0);
+    CHECK_FALSE(inside.member.session_ready());
+    CHECK(inside.victim.recorder.activations.empty());
+}
+
+TEST_CASE(
+    "P9: without the swarm's secret nobody gets a session, and every direction, lane and epoch has "
+    "its own key") {
+    Ends same;
+    auto a = same.initiator();
+    auto b = same.responder();
+    REQUIRE(a.start(filled(9), same.now).has_value());
+    REQUIRE(same.carry(a, b).has_value());
+    REQUIRE(same.carry(b, a).has_value());
+    CHECK(a.ready());
+
+    Ends other;
+    other.b_secret = filled(2);
+    auto c = other.initiator();
+    auto d = other.responder();
+    REQUIRE(c.start(filled(9), other.now).has_value());
+    REQUIRE(other.carry(c, d).has_value());  // the secret enters with the answer
+    CHECK_FALSE(other.carry(d, c).has_value());
+    CHECK_FALSE(c.ready());
+    CHECK_FALSE(d.ready());
+
+    std::set<base::Bytes> bodies;  // of the same words under the same nonce: equal keys would show
+    for (std::uint8_t epoch = 1; epoch <= 2; ++epoch) {
+        proto::session::Keyring one;
+        proto::session::Keyring two;
+        auto const base = static_cast<std::uint8_t>(10 * epoch);
+        auto const next = static_cast<std::uint8_t>(base + 1);
+        REQUIRE(one.install(epoch, material(base, next), Side::initiator, {}).has_value());
+        REQUIRE(two.install(epoch, material(next, base), Side::initiator, {}).has_value());
+        for (auto* ring : {&one, &two})
+            for (auto const lane : {Lane::tensor, Lane::control}) {
+                base::Bytes frame;
+                REQUIRE(ring->seal(lane, base::as_bytes("the same words"), frame).has_value());
+                bodies.emplace(frame.begin() + proto::session::header_bytes, frame.end() - 16);
+            }
+    }
+    CHECK(bodies.size() == 8);
+}
+
+TEST_CASE("P11: a flipped, cut or spliced tensor frame ends the session before any layer runs") {
+    Inside inside;
+    auto const size = inside.frame().size();
+    std::vector<std::size_t> places{2, 4, 8, 14, 20, size / 2, size - 20, size - 1};
+    for (auto const place : places) {
+        inside.reopen();
+        auto frame = inside.frame();
+        frame.at(place) = static_cast<std::uint8_t>(frame.at(place) ^ 1);
+        if (place < 3) continue;  // the length in front of the frame, not the frame
+        inside.member.send_raw(frame);
+        CHECK(inside.computed() == 0);
+        CHECK_FALSE(inside.member.session_ready());
+    }
+    inside.reopen();
+    auto const first = inside.frame(1);
+    auto const second = inside.frame(2);
+    auto spliced = base::Bytes(first.begin(), first.begin() + 100);
+    spliced.insert(spliced.end(), second.begin() + 100, second.end());
+    inside.member.send_raw(spliced);
+    CHECK(inside.computed() == 0);
+    CHECK_FALSE(inside.member.session_ready());
+}
+
+TEST_CASE("P11: a tensor frame that is sent twice is computed once") {
+    Inside inside;
+    auto const frame = inside.frame();
+    inside.member.send_raw(frame);
+    CHECK(inside.computed() == 1);
+    // The request is closed, so a second copy would be taken for a new one.
+    wire::v1::Control close;
+    close.mutable_stage_close()->set_request_id(inside.forward().forward().request_id());
+    inside.member.send(close);
+    inside.member.send_raw(frame);
+    CHECK(inside.computed() == 1);
+}
+
+TEST_CASE("P31: whatever a dialler speaks instead of Noise, it hears no more than a refusal") {
+    SwarmBench bench;
+    auto& victim = bench.add_operator();
+    auto const now = bench.clock.now();
+    std::uint64_t next = 1'000'001;
+    base::Bytes const select = [] {
+        base::Bytes bytes;
+        wire::append_frame(bytes, base::as_bytes("/multistream/1.0.0\n"));
+        return bytes;
+    }();
+    auto const answer_to = [&](base::ByteView bytes) {
+        ports::ConnectionId const id{next};
+        next += 2;
+        victim.node->on_accepted(id, {"10.9.9.9", 1}, now);
+        victim.node->on_bytes(id, bytes, now);
+        base::Bytes out;
+        while (victim.node->poll_transmit(id, out, now)) {
+        }
+        while (victim.node->poll_output()) {
+        }
+        return out;
+    };
+    for (std::string const protocol : {"/plaintext/2.0.0", "/tls/1.0.0", "/secio/1.0.0",
+                                       "/kith/peer/1.0.0", "/kith/join/1.0.0", "/yamux/1.0.0"}) {
+        auto bytes = select;
+        wire::append_frame(bytes, base::as_bytes(protocol + "\n"));
+        auto const answer = answer_to(bytes);
+        CHECK_FALSE(contains(answer, base::as_bytes(protocol)));
+        CHECK(answer.size() < 64);
+    }
+    CHECK(answer_to(base::as_bytes("GET / HTTP/1.1\r\n\r\n")).size() < 64);
+    CHECK(answer_to(base::Bytes{0x16, 0x03, 0x01, 0x02, 0x00}).size() < 64);
+    CHECK(victim.recorder.controls.empty());
+}
+
+TEST_CASE("S15: whoever answers at a member's address with another key is not spoken to") {
+    SwarmBench bench;
+    auto& op = bench.add_operator();
+    auto& ada = bench.add_member(op);
+    auto& bo = bench.add_member(op);
+    bench.run_for(20s);
+    bench.network.detach(ada.address, bench.clock.now());
+    Hostile mallory(bench);
+    mallory.listen_at(ada.address);
+    bench.run_for(60s);
+    CHECK_FALSE(bo.node->is_ready(ada.identity.node_id()));
+    CHECK(mallory.callers.empty());  // bo ended the handshake before it said who it is
+    for (auto const& peer : bo.node->peers(bench.clock.now()))
+        if (peer.node == ada.identity.node_id())
+            CHECK(peer.last_error == "another peer than the expected one answered");
+}
+
+TEST_CASE("S16: an announcement or a ping in another member's name changes nothing") {
+    Inside inside;
+    auto& ada = inside.bench.add_member(inside.victim);
+    auto const heard_before = inside.victim.recorder.controls.size();
+    auto const models_before = inside.victim.ask->models().size();
+    auto const in_her_name = base::to_text(ada.identity.node_id().bytes);
+    wire::v1::Control announce;
+    announce.mutable_shard_announce()->set_node_id(in_her_name);
+    auto* holding = announce.mutable_shard_announce()->add_models();
+    holding->set_model_id(std::string(32, 'm'));
+    holding->set_name("trap");
+    holding->add_shards(0);
+    inside.member.send(announce);
+    wire::v1::Control ping;
+    ping.mutable_health_ping()->set_node_id(in_her_name);
+    inside.member.send(ping);
+    wire::v1::Control pong;
+    pong.mutable_health_pong()->set_node_id(in_her_name);
+    inside.member.send(pong);
+    CHECK(inside.victim.recorder.controls.size() == heard_before);
+    CHECK(inside.victim.ask->models().size() == models_before);
+    CHECK(inside.victim.ask->serving(ada.identity.node_id()).empty());
+    CHECK(inside.member.session_ready());  // dropped, not cut off
+}
+
+TEST_CASE("S21: a key exchange that names another sender is refused") {
+    Ends ends;
+    auto a = ends.initiator();
+    auto b = ends.responder();
+    REQUIRE(a.start(filled(9), ends.now).has_value());
+    auto offer = base::to_bytes(a.outgoing());
+    auto const name = std::ranges::search(offer, ends.a.node_id().bytes);
+    REQUIRE_FALSE(name.empty());
+    name.front() ^= 1;
+    CHECK(base::code_of(b.feed(offer, filled(8), ends.now)) == base::Code::unauthorized);
+    CHECK(b.outgoing().empty());
+}
+
+TEST_CASE("E4: a session under another static key than the signed one is refused") {
+    Ends ends;
+    ends.a_static[0] ^= 1;  // what a's binding says is not what a uses
+    auto a = ends.initiator();
+    auto b = ends.responder();
+    REQUIRE(a.start(filled(9), ends.now).has_value());
+    CHECK(base::code_of(ends.carry(a, b)) == base::Code::unauthorized);
+    CHECK(b.outgoing().empty());
+}

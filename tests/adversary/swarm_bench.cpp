@@ -1,0 +1,269 @@
+#include "swarm_bench.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "infer/synth.h"
+
+namespace kith::adversary {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t turns_max =
+    200'000;  // of one settle(); beyond it the machines talk in circles
+constexpr base::Duration patience_default = std::chrono::seconds(60);
+
+infer::SynthShape constexpr model_shape{.type = infer::TensorType::f32,
+                                        .layers_count = 4,
+                                        .hidden_size = 64,
+                                        .feed_forward_size = 96,
+                                        .heads_count = 4,
+                                        .kv_heads_count = 2,
+                                        .context_length = 256,
+                                        .seed = 7};
+
+}  // namespace
+
+identity::Identity new_identity(SeededRng& rng, base::UnixTime now) {
+    crypto::Secret<identity::identity_random_bytes> random;
+    REQUIRE(rng.fill(random.mutable_view()).has_value());
+    return identity::Identity::create(random, now).value();
+}
+
+std::vector<Recorder::HeardActivation> Recorder::forwards() const {
+    std::vector<HeardActivation> found;
+    for (auto const& heard : activations)
+        if (heard.message.has_forward()) found.push_back(heard);
+    return found;
+}
+
+std::vector<std::uint32_t> Recorder::token_ids() const {
+    std::vector<std::uint32_t> ids;
+    for (auto const& heard : forwards())
+        ids.insert(ids.end(), heard.message.forward().token_ids().begin(),
+                   heard.message.forward().token_ids().end());
+    return ids;
+}
+
+void Recorder::on_control(node::AuthenticatedControl const& message, base::Instant) {
+    controls.push_back({message.sender(), *message});
+}
+
+void Recorder::on_activation(node::AuthenticatedActivation message, base::Instant) {
+    if (on_result && message->message.has_result()) on_result(message);
+    activations.push_back({message.sender(), message->message, message->tensor});
+}
+
+std::filesystem::path Machine::model_folder() const {
+    return models / ask->models().at(0).id;
+}
+
+SwarmBench::SwarmBench(std::uint64_t seed) : seed_(seed) {
+    std::string name = std::filesystem::temp_directory_path() / "kith-adversary-XXXXXX";
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    folder_ = name;
+}
+
+SwarmBench::~SwarmBench() {
+    machines_.clear();
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+}
+
+Address SwarmBench::next_address() {
+    return {"10.0.0." + std::to_string(++addresses_count_), 8810};
+}
+
+Machine& SwarmBench::add_machine(ask::PrivacyFlags flags) {
+    SeededRng rng(seed_ * 1000 + machines_.size());
+    auto identity = new_identity(rng, clock.unix_now());
+    machines_.push_back(
+        std::make_unique<Machine>(Machine{.address = next_address(),
+                                          .rng = rng,
+                                          .identity = std::move(identity),
+                                          .store = io::SqliteStore::open(":memory:").value(),
+                                          .secrets = {},
+                                          .pool = {},
+                                          .models = folder_ / std::to_string(machines_.size()),
+                                          .log = {},
+                                          .node = nullptr,
+                                          .recorder = {},
+                                          .ask = nullptr}));
+    auto& machine = *machines_.back();
+    machine.node =
+        node::Node::create({.identity = machine.identity,
+                            .rng = machine.rng,
+                            .clock = clock,
+                            .store = *machine.store,
+                            .secrets = machine.secrets,
+                            .log = [&machine](std::string line) { machine.log.push_back(line); }},
+                           clock.now())
+            .value();
+    machine.ask =
+        ask::Ask::create({.flags = flags, .threads = 1, .models_directory = machine.models},
+                         *machine.node, machine.pool)
+            .value();
+    machine.node->attach(machine.recorder);
+    machine.node->attach(*machine.ask);
+    machine.node->set_listen_addresses({machine.multiaddr()});
+    network.attach(machine.address, *machine.node,
+                   [this, &machine] { machine.node->pump(clock.now()); });
+    return machine;
+}
+
+Machine& SwarmBench::add_operator(ask::PrivacyFlags flags) {
+    auto& machine = add_machine(flags);
+    REQUIRE(machine.node->create_swarm("kin", clock.now()).has_value());
+    return machine;
+}
+
+Machine& SwarmBench::add_member(Machine& op, ask::PrivacyFlags flags) {
+    auto& machine = add_machine(flags);
+    auto const joined = join(machine, invite(op));
+    if (!joined) FAIL(joined.error().message);
+    bool const all_ready = run_until(
+        [&] {
+            auto const peers = machine.node->peers(clock.now());
+            return std::ranges::all_of(peers, [&](auto const& peer) {
+                return peer.is_self || peer.addresses.empty() || peer.session;
+            });
+        },
+        patience_default);
+    REQUIRE(all_ready);
+    return machine;
+}
+
+std::string SwarmBench::invite(Machine& op, node::InviteOptions const& options) {
+    auto const coordinator = op.node->coordinator();
+    REQUIRE(coordinator.has_value());
+    auto const issued = (*coordinator)
+                            ->create_invite(options, *op.node->swarm(), op.node->listen_addresses(),
+                                            clock.unix_now());
+    if (!issued) FAIL(issued.error().message);
+    return issued->token;
+}
+
+base::Result<node::JoinedSwarm> SwarmBench::join(Machine& machine, std::string const& token) {
+    std::optional<base::Result<node::JoinedSwarm>> outcome;
+    machine.node->join(
+        token, [&](base::Result<node::JoinedSwarm> result) { outcome = std::move(result); },
+        clock.now());
+    run_until([&] { return outcome.has_value(); }, patience_default);
+    REQUIRE(outcome.has_value());
+    return *outcome;
+}
+
+void SwarmBench::add_model(Machine& machine) {
+    auto const file = folder_ / "tiny.gguf";
+    auto const bytes = infer::synthesise(model_shape).value();
+    std::ofstream(file, std::ios::binary)
+        .write(base::as_text(bytes).data(), static_cast<std::streamsize>(bytes.size()));
+    std::optional<base::Result<ask::ModelCard>> outcome;
+    machine.ask->add_model(
+        {.file = file, .name = "tiny", .layers_per_shard = 1}, [](auto const&) {},
+        [&](base::Result<ask::ModelCard> card) { outcome = std::move(card); });
+    run_until([&] { return outcome.has_value(); }, patience_default);
+    REQUIRE(outcome.has_value());
+    if (!*outcome) FAIL(outcome->error().message);
+    settle();
+}
+
+base::Status SwarmBench::fetch(Machine& machine, std::vector<std::uint32_t> shards) {
+    auto outcome = std::make_shared<std::optional<base::Status>>();
+    machine.ask->fetch_model(
+        "tiny", std::move(shards), [](auto const&) {},
+        [outcome](base::Result<ask::ModelCard> card) {
+            *outcome = card ? base::Status{} : base::Status(std::unexpected(card.error()));
+        });
+    run_until([&] { return outcome->has_value(); }, patience_default);
+    REQUIRE(outcome->has_value());
+    settle();
+    return **outcome;
+}
+
+base::Status SwarmBench::drop(Machine& machine, std::vector<std::uint32_t> shards) {
+    std::optional<base::Status> outcome;
+    machine.ask->drop_shards("tiny", std::move(shards), ask::Ask::Drop::last_copy_too,
+                             [&](base::Result<ask::ModelCard> card) {
+                                 outcome = card ? base::Status{}
+                                                : base::Status(std::unexpected(card.error()));
+                             });
+    settle();
+    REQUIRE(outcome.has_value());
+    return *outcome;
+}
+
+Answer SwarmBench::ask(Machine& machine, std::string const& text, std::uint32_t tokens_max) {
+    auto answer = std::make_shared<Answer>();
+    ask::Question question{.messages = {{"user", text}}, .tokens_max = tokens_max};
+    question.temperature = 0;
+    auto const id = machine.ask->ask(question, [answer](ask::Update const& update) {
+        if (auto const* piece = std::get_if<ask::Piece>(&update)) answer->text += piece->text;
+        if (auto const* done = std::get_if<ask::Finished>(&update)) answer->finished = *done;
+        if (auto const* failed = std::get_if<ask::Failed>(&update)) answer->error = failed->error;
+    });
+    if (!id) {
+        answer->error = id.error();
+        return *answer;
+    }
+    run_until([&] { return answer->finished || answer->error; }, 5s);
+    machine.ask->cancel(*id);
+    settle();
+    return *answer;
+}
+
+void SwarmBench::settle() {
+    bool moved = true;
+    for (std::size_t turn = 0; moved; ++turn) {
+        REQUIRE(turn < turns_max);
+        moved = false;
+        for (auto const& machine : machines_)
+            while (machine->pool.run_one()) moved = true;
+        moved = network.step(clock.now()) || moved;
+    }
+}
+
+bool SwarmBench::run_until(std::function<bool()> const& reached, base::Duration patience) {
+    auto const end = clock.now() + patience;
+    for (;;) {
+        settle();
+        if (reached()) return true;
+        auto const next = network.deadline();
+        if (!next || *next > end) break;
+        // A timer that is due and stays due must not stop the clock.
+        clock.set(std::max(*next, clock.now() + 1ms));
+        network.on_deadlines(clock.now());
+    }
+    clock.set(std::max(end, clock.now()));
+    settle();
+    return reached();
+}
+
+void SwarmBench::run_for(base::Duration span) {
+    run_until([] { return false; }, span);
+}
+
+Boomerang::Boomerang(ask::PrivacyFlags flags, std::uint64_t seed)
+    : bench(seed),
+      asker(bench.add_operator(flags)),
+      first(bench.add_member(asker)),
+      second(bench.add_member(asker)) {
+    bench.add_model(asker);
+    REQUIRE(bench.fetch(first, {1, 2}).has_value());
+    REQUIRE(bench.fetch(second, {3, 4}).has_value());
+    REQUIRE(bench.drop(asker, {1, 2, 3, 4}).has_value());
+    bool const linked = bench.run_until(
+        [&] { return first.node->is_ready(second.identity.node_id()); }, patience_default);
+    REQUIRE(linked);
+}
+
+bool contains(base::ByteView haystack, base::ByteView needle) {
+    return std::ranges::search(haystack, needle).begin() != haystack.end();
+}
+
+}  // namespace kith::adversary
