@@ -261,6 +261,11 @@ void Coordinator::set_addresses(identity::NodeId const& node, std::vector<std::s
     addresses_[node] = std::move(addresses);
 }
 
+std::vector<std::string> Coordinator::addresses_of(identity::NodeId const& node) const {
+    auto const found = addresses_.find(node);
+    return found == addresses_.end() ? std::vector<std::string>{} : found->second;
+}
+
 void Coordinator::add_addresses(wire::v1::ListReply& reply) const {
     for (auto const& [node, addresses] : addresses_) {
         auto* member = reply.add_addresses();

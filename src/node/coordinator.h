@@ -68,6 +68,8 @@ public:
 
     [[nodiscard]] base::Bytes const& list() const { return encoded_; }
     void set_addresses(identity::NodeId const& node, std::vector<std::string> addresses);
+    // Where the member said it listens; empty when it has not said so since this node started.
+    [[nodiscard]] std::vector<std::string> addresses_of(identity::NodeId const& node) const;
 
 private:
     Coordinator(Edges edges, proto::membership::SwarmId swarm_id)

@@ -288,6 +288,8 @@ void Node::dial_members(base::Instant now) {
         // Without a lease this node would refuse what it dialled; only the coordinator can give
         // one.
         if (!registry_->has_lease(now) && node != swarm_->coordinator.node_id()) continue;
+        if (coordinator_ && peer.addresses.empty())
+            peer.addresses = coordinator_->addresses_of(node);
         auto const address = peer.pick_address();
         if (!address) {
             peer.failed("no address known yet", now);

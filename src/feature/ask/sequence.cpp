@@ -31,6 +31,12 @@ base::Result<Sequence> Sequence::create(LoadedModelPtr model, Part part, std::si
     return sequence;
 }
 
+std::size_t Sequence::cache_bytes(LoadedModel const& model, Span layers, std::size_t positions) {
+    if (!model.model) return 0;
+    auto const row = model.model->hparams().kv_size() * sizeof(std::uint16_t);
+    return 2 * row * (layers.end - layers.begin) * positions;  // keys and values
+}
+
 base::Status Sequence::embed(std::vector<infer::TokenId> const& tokens,
                              std::vector<float>& hidden) {
     hidden.resize(tokens.size() * hidden_size());

@@ -25,6 +25,10 @@ public:
     static base::Result<Sequence> create(LoadedModelPtr model, Part part, std::size_t positions_max,
                                          std::optional<infer::SamplerOptions> sampling);
 
+    // What the KV cache of such a sequence will take; `layers` and `positions` are within the
+    // model's and the caller's limits.
+    static std::size_t cache_bytes(LoadedModel const& model, Span layers, std::size_t positions);
+
     // Token ids -> hidden rows; only with does_embedding.
     base::Status embed(std::vector<infer::TokenId> const& tokens, std::vector<float>& hidden);
     // Through this part's layers, in place; nothing to do for a part without layers.

@@ -15,6 +15,7 @@ using wire::v1::StageForward;
 struct StageServer::Served {
     std::optional<Sequence> sequence;
     LoadedModelPtr model;
+    identity::NodeId sender;  // of the first forward
     Sequence::Part part;
     std::size_t positions_max = 0;
     std::size_t position_next = 0;  // checked when a forward arrives, before it is computed
@@ -128,14 +129,20 @@ void StageServer::on_forward(node::AuthenticatedActivation const& message, base:
     }
 }
 
+// Everything is checked before memory is taken or a layer runs.
 base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& message,
                                            base::Instant now) {
     auto const& forward = message->message.forward();
-    auto const id = KITH_TRY(parse_request_id(forward.request_id()));
-    auto const asker = KITH_TRY(parse_node_id(forward.asker()));
+    Key const key{.asker = KITH_TRY(parse_node_id(forward.asker())),
+                  .request = KITH_TRY(parse_request_id(forward.request_id())),
+                  .hop = forward.hop()};
     KITH_TRY(check_hops(forward, message.sender(), node_.identity().node_id()));
-    auto const served = KITH_TRY(find_or_create({asker, id}, forward, now));
-    KITH_TRY(check_input(forward, message->tensor.size(), served->model->manifest.hidden_size));
+    auto const known = served_.find(key);
+    auto const model = known != served_.end() ? known->second->model : KITH_TRY(model_for(forward));
+    KITH_TRY(check_input(forward, message->tensor.size(), model->manifest.hidden_size));
+    auto const served = known != served_.end()
+                            ? known->second
+                            : KITH_TRY(create(key, message.sender(), forward, model, now));
     if (forward.position() != served->position_next ||
         served->position_next + forward.rows() > served->positions_max)
         return fail(Code::conflict, "a request does not continue where the last one ended");
@@ -153,46 +160,52 @@ base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& 
     served->position_next += forward.rows();
     served->used = now;
     ++served->waiting;
-    pool_.submit([work] { work->run(); },
-                 [this, key = Key{asker, id}, work] { on_computed(key, work); });
+    pool_.submit([work] { work->run(); }, [this, key, work] { on_computed(key, work); });
     return {};
 }
 
-base::Result<std::shared_ptr<StageServer::Served>> StageServer::find_or_create(
-    Key const& key, StageForward const& forward, base::Instant now) {
-    if (auto const found = served_.find(key); found != served_.end()) return found->second;
+// The model of the first forward of a request, after the request's own numbers made sense.
+base::Result<LoadedModelPtr> StageServer::model_for(StageForward const& forward) const {
     if (forward.step() != 0)
         return fail(Code::not_found,
                     "this machine does not know the request (any more); ask again");
-    auto const of_asker = std::ranges::count_if(
-        served_, [&](auto const& entry) { return entry.first.first == key.first; });
-    if (served_.size() >= sequences_max ||
-        of_asker >= static_cast<std::ptrdiff_t>(sequences_per_asker_max))
-        return fail(Code::unavailable,
-                    "this machine computes as many requests as it may; try again later");
-    auto const model_id = base::to_hex(base::as_bytes(forward.model_id()));
-    auto const model = store_.get(model_id);
+    auto model = store_.get(base::to_hex(base::as_bytes(forward.model_id())));
     if (!model) return fail(Code::not_found, "this machine does not have the model");
     if (forward.positions_max() == 0 || forward.positions_max() > positions_max_max)
         return fail(Code::invalid, "a request asks for an impossible context length");
     auto const& hop = forward.hops(static_cast<int>(forward.hop()));
     if (hop.layers_begin() > hop.layers_end() || hop.layers_end() > model->manifest.layers_count)
         return fail(Code::invalid, "a request asks for layers the model does not have");
+    return model;
+}
 
-    auto served = std::make_shared<Served>();
-    served->model = model;
-    served->part = {.layers = {hop.layers_begin(), hop.layers_end()},
-                    .does_embedding = hop.does_embedding(),
-                    .does_head = hop.does_head()};
-    served->positions_max = forward.positions_max();
-    served->used = now;
-    served->sequence.emplace(KITH_TRY(
-        Sequence::create(model, served->part, served->positions_max, sampling_of(forward))));
-    served->bytes = served->sequence->bytes();
-    if (kv_bytes_ + served->bytes > kv_bytes_max)
+base::Result<std::shared_ptr<StageServer::Served>> StageServer::create(
+    Key const& key, identity::NodeId const& sender, StageForward const& forward,
+    LoadedModelPtr const& model, base::Instant now) {
+    auto const of_sender = std::ranges::count_if(
+        served_, [&](auto const& entry) { return entry.second->sender == sender; });
+    if (served_.size() >= sequences_max ||
+        of_sender >= static_cast<std::ptrdiff_t>(sequences_per_sender_max))
+        return fail(Code::unavailable,
+                    "this machine computes as many requests as it may; try again later");
+    auto const& hop = forward.hops(static_cast<int>(forward.hop()));
+    Sequence::Part const part{.layers = {hop.layers_begin(), hop.layers_end()},
+                              .does_embedding = hop.does_embedding(),
+                              .does_head = hop.does_head()};
+    auto const bytes = Sequence::cache_bytes(*model, part.layers, forward.positions_max());
+    if (bytes > kv_bytes_max || kv_bytes_ > kv_bytes_max - bytes)
         return fail(Code::unavailable,
                     "this machine has no memory for another request; try again later");
-    kv_bytes_ += served->bytes;
+    auto served = std::make_shared<Served>();
+    served->model = model;
+    served->sender = sender;
+    served->part = part;
+    served->positions_max = forward.positions_max();
+    served->used = now;
+    served->sequence.emplace(
+        KITH_TRY(Sequence::create(model, part, served->positions_max, sampling_of(forward))));
+    served->bytes = bytes;
+    kv_bytes_ += bytes;
     served_.emplace(key, served);
     return served;
 }
@@ -238,8 +251,8 @@ void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work)
         result->set_hidden(static_cast<std::uint32_t>(hidden_size));
         tensor = tensor_bytes(hidden).last(rows * hidden_size * sizeof(float));
     }
-    if (auto const sent = node_.send(key.first, message, tensor); !sent)
-        node_.log("a result could not be sent to " + key.first.to_short() + ": " +
+    if (auto const sent = node_.send(key.asker, message, tensor); !sent)
+        node_.log("a result could not be sent to " + key.asker.to_short() + ": " +
                   sent.error().message);
 }
 
@@ -257,7 +270,10 @@ void StageServer::send_failure(StageForward const& forward, base::Error const& e
 }
 
 void StageServer::on_close(identity::NodeId const& asker, RequestId const& id) {
-    erase({asker, id});
+    for (auto it = served_.begin(); it != served_.end();) {
+        auto const key = (it++)->first;
+        if (key.asker == asker && key.request == id) erase(key);
+    }
 }
 
 void StageServer::erase(Key const& key) {
@@ -271,7 +287,7 @@ void StageServer::erase(Key const& key) {
 void StageServer::on_peer_down(identity::NodeId const& peer) {
     for (auto it = served_.begin(); it != served_.end();) {
         auto const key = (it++)->first;
-        if (key.first == peer) erase(key);
+        if (key.asker == peer) erase(key);
     }
 }
 

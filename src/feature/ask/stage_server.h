@@ -6,9 +6,9 @@
 // agree, the position is the next one. Then the worker computes, and the result goes to the next
 // hop, or to the asker from the last one.
 //
-// Limits: sequences_max sequences, sequences_per_asker_max for one asker, kv_bytes_max of KV cache
-// in all; a sequence that is not used for sequence_lives is dropped. When an asker is gone, so are
-// its sequences.
+// Limits: sequences_max sequences, sequences_per_sender_max begun by one sender, kv_bytes_max of KV
+// cache in all; a sequence that is not used for sequence_lives is dropped. When an asker is gone,
+// so are its sequences.
 #pragma once
 
 #include <map>
@@ -21,7 +21,8 @@
 namespace kith::ask {
 
 inline constexpr std::size_t sequences_max = 256;
-inline constexpr std::size_t sequences_per_asker_max = 16;
+// Counted against who sent the first forward, because a middle hop only claims who the asker is.
+inline constexpr std::size_t sequences_per_sender_max = 64;
 inline constexpr std::size_t kv_bytes_max = std::size_t{4} << 30U;
 inline constexpr std::size_t rows_per_forward_max = 128;
 inline constexpr std::size_t positions_max_max = 131072;
@@ -48,12 +49,19 @@ public:
 private:
     struct Served;
     struct Work;
-    using Key = std::pair<identity::NodeId, RequestId>;
+    // One member may be several hops of one route, each with a sequence of its own.
+    struct Key {
+        identity::NodeId asker;
+        RequestId request;
+        std::uint32_t hop = 0;
+        auto operator<=>(Key const&) const = default;
+    };
 
     base::Status check_and_submit(node::AuthenticatedActivation const& message, base::Instant now);
-    base::Result<std::shared_ptr<Served>> find_or_create(Key const& key,
-                                                         wire::v1::StageForward const& forward,
-                                                         base::Instant now);
+    base::Result<LoadedModelPtr> model_for(wire::v1::StageForward const& forward) const;
+    base::Result<std::shared_ptr<Served>> create(Key const& key, identity::NodeId const& sender,
+                                                 wire::v1::StageForward const& forward,
+                                                 LoadedModelPtr const& model, base::Instant now);
     void on_computed(Key const& key, std::shared_ptr<Work> const& work);
     void send_failure(wire::v1::StageForward const& forward, base::Error const& error);
     void erase(Key const& key);
