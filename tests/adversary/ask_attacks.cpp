@@ -232,3 +232,25 @@ TEST_CASE("S57: a manifest of a member cannot name a file outside the model's fo
     CHECK(infer::parse_manifest(base::as_bytes(infer::write_manifest(manifest))).has_value());
     CHECK(infer::sanitize_path_component("shard_001.gguf").has_value());
 }
+
+TEST_CASE("a member that holds two separate parts of a model is two hops of one route") {
+    SwarmBench bench;
+    auto& asker = bench.add_operator(boomerang);
+    auto& first = bench.add_member(asker);
+    auto& second = bench.add_member(asker);
+    bench.add_model(asker);
+    auto const whole = bench.ask(asker, "the same question");
+    REQUIRE(whole.finished.has_value());
+    REQUIRE(bench.fetch(first, {1, 3}).has_value());
+    REQUIRE(bench.fetch(second, {2, 4}).has_value());
+    REQUIRE(bench.drop(asker, {1, 2, 3, 4}).has_value());
+    bool const linked = bench.run_until(
+        [&] { return first.node->is_ready(second.identity.node_id()); }, std::chrono::seconds(30));
+    REQUIRE(linked);
+    auto const split = bench.ask(asker, "the same question");
+    CHECK(split.finished.has_value());
+    CHECK(split.text == whole.text);
+    CHECK(asker.ask->last_route()->hops.size() == 6);
+    bench.run_for(std::chrono::seconds(1));
+    CHECK(first.ask->kv_bytes() == 0);
+}
