@@ -233,7 +233,7 @@ TEST_CASE("S57: a manifest of a member cannot name a file outside the model's fo
     CHECK(infer::sanitize_path_component("shard_001.gguf").has_value());
 }
 
-TEST_CASE("a member that holds two separate parts of a model is two hops of one route") {
+TEST_CASE("S72: a member that holds two separate parts of a model is two hops of one route") {
     SwarmBench bench;
     auto& asker = bench.add_operator(boomerang);
     auto& first = bench.add_member(asker);
