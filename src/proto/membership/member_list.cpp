@@ -185,6 +185,7 @@ base::Status ListChecker::check_members(VerifiedList& verified, base::UnixTime n
             return revocation.root_id == member.root_id();
         });
         if (!KITH_GUARD("P5.revoked", !revoked)) continue;
+        if (member.expired_) continue;  // one member's end must not be the end of the list
         bool const twice = std::ranges::any_of(verified.members_, [&](auto const& other) {
             return other.node_id() == member.node_id() || other.root_id() == member.root_id();
         });
@@ -196,8 +197,12 @@ base::Status ListChecker::check_members(VerifiedList& verified, base::UnixTime n
 
 base::Result<VerifiedMember> ListChecker::check_entry(Entry const& entry, Uses& uses,
                                                       base::UnixTime now) const {
+    // A binding that has run out since is checked as of the day its owner joined: it still uses up
+    // its invite, but nobody is a member by it.
+    auto parsed = KITH_TRY(identity::decode_binding(entry.binding));
+    bool const expired = base::seconds(now) >= base::seconds(parsed.body.not_after);
     auto const binding =
-        KITH_TRY(identity::verify_binding(KITH_TRY(identity::decode_binding(entry.binding)), now));
+        KITH_TRY(identity::verify_binding(std::move(parsed), expired ? entry.joined : now));
     auto const certificate =
         KITH_TRY(check_certificate(entry.certificate, operator_key_, anchors_.swarm_id));
     auto const statement = join_statement(anchors_.swarm_id, certificate->lookup_id,
@@ -209,7 +214,9 @@ base::Result<VerifiedMember> ListChecker::check_entry(Entry const& entry, Uses& 
     if (!KITH_GUARD("P16.list_uses", ++uses[certificate->lookup_id] <= certificate->uses_max))
         return fail(Code::unauthorized,
                     "the coordinator let an invite be used more often than it allows");
-    return VerifiedMember(binding, false);
+    VerifiedMember member(binding, false);
+    member.expired_ = expired;
+    return member;
 }
 
 base::Status ListChecker::check_revocations(MemberList const& list) const {

@@ -72,6 +72,7 @@ private:
     identity::Address address_;
     crypto::X25519PublicKey static_key_{};
     bool is_operator_ = false;
+    bool expired_ = false;  // of a member under check; expired ones never leave ListChecker
 };
 
 // A list whose signature, chains, uses and revocations were all checked. Revoked members are not in

@@ -211,6 +211,23 @@ TEST_CASE("P5: a revoked member is on no list any more, and only the operator ca
                     .has_value());
 }
 
+TEST_CASE("P5: a member whose binding ran out is no member any more, and the others stay") {
+    Bench bench;
+    auto const ada = person(2);
+    base::UnixTime const later{base::seconds(unix_now) + identity::binding_validity_seconds};
+    auto ben = person(4);
+    REQUIRE(bench.op.renew(later, secret<32>(1)).has_value());
+    REQUIRE(ben.renew(later, secret<32>(1)).has_value());
+    auto const list = ListChecker(bench.anchors())
+                          .check(bench.list({bench.entry(ada, 3), bench.entry(ben, 5)}), later);
+    REQUIRE(list.has_value());
+    CHECK(list->find(ada.node_id()) == nullptr);
+    CHECK(list->find(ben.node_id()) != nullptr);
+    // The invite of the one who left is still used up.
+    auto const reused = bench.list({bench.entry(ada, 3), bench.entry(ben, 3)});
+    CHECK_FALSE(ListChecker(bench.anchors()).check(reused, later).has_value());
+}
+
 TEST_CASE("P5: a list never goes back, and two lists of one version raise an alarm") {
     Bench bench;
     Registry registry(bench.anchors());
