@@ -146,6 +146,11 @@ join_member() {
     start_node "$name"
 }
 
+# Stages hand on to each other directly, so anna needs sessions with both others.
+members_are_linked() {
+    (($(node anna peers --json | grep -Eo '"session": *true' | wc -l) >= 2))
+}
+
 model_is_answerable() {
     node operator models list --json | grep -Eq '"answerable": *true'
 }
@@ -165,6 +170,7 @@ spread_model() {
     show "kith models drop $model_name --shards 1-$((shards - 2))      # operator: the members compute the middle now" \
         drop_when_announced "1-$((shards - 2))"
     wait_until "the model is answerable" model_is_answerable
+    wait_until "anna and ben have a session with each other" members_are_linked
 }
 
 # The operator lets go of shards only when it has heard that members serve them.
