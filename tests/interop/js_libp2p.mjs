@@ -71,7 +71,8 @@ const jsNode = (options = {}) => createLibp2p({
   transports: [tcp()],
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
-  services: { identify: identify(), ping: ping() },
+  // Each of its pings is a stream of its own, and it does not wait until the one before is closed on both sides.
+  services: { identify: identify(), ping: ping({ maxOutboundStreams: 32 }) },
   connectionManager: { inboundConnectionThreshold: 1000 },
   ...options
 })
