@@ -20,7 +20,7 @@ using crypto::Secret;
 namespace {
 
 std::string protocol_name(Pattern const& pattern, Cipher cipher) {
-    return "Noise_" + pattern.name + "_25519_" +
+    return "Noise_" + pattern.name + (pattern.uses(Token::e1) ? "_25519+MLKEM768_" : "_25519_") +
            (cipher == Cipher::aes_gcm ? "AESGCM" : "ChaChaPoly") + "_SHA256";
 }
 
@@ -77,8 +77,8 @@ public:
     [[nodiscard]] bool has_key() const { return key_.has_value(); }
     [[nodiscard]] HandshakeHash const& hash() const { return hash_; }
 
-    // Both transport keys, the initiator's direction first; the handshake key is gone afterwards.
-    // The keys of the initiator's and of the responder's direction (section 5.2, Split).
+    // The keys of the initiator's and of the responder's direction (section 5.2, Split). The
+    // handshake key is gone afterwards.
     std::pair<Secret<32>, Secret<32>> split() {
         Secret<64> out;
         crypto::hkdf_sha256(chaining_key_.view(), {}, {}, out.mutable_view());
@@ -112,8 +112,16 @@ struct HandshakeState::Impl {
 
     Status write_token(Token token, Bytes& out);
     Status read_token(Token token, ByteView& message);
-    Status mix_dh(Token token);
+    Status mix_token(Token token);
     Status mix_psk();
+    Status write_kem_key(Bytes& out);
+    Status read_kem_key(ByteView sealed);
+    Status write_kem_ciphertext(Bytes& out);
+    Status read_kem_ciphertext(ByteView sealed);
+    // Bytes of a value that EncryptAndHash has made of `size` bytes.
+    [[nodiscard]] std::size_t sealed_bytes(std::size_t size) const {
+        return size + (symmetric.has_key() ? tag_bytes : 0);
+    }
     void mix_ephemeral(PublicKey const& key);
     Status dh(std::optional<KeyPair> const& ours, std::optional<PublicKey> const& theirs);
     [[nodiscard]] bool is_my_turn() const {
@@ -126,6 +134,9 @@ struct HandshakeState::Impl {
     SymmetricState symmetric;
     std::optional<KeyPair> static_pair, ephemeral_pair;
     std::optional<PublicKey> remote_static, remote_ephemeral;
+    std::optional<crypto::MlKem768PrivateKey> kem_key;        // the initiator's, of token e1
+    std::optional<crypto::MlKem768PublicKey> remote_kem_key;  // the same at the responder
+    std::optional<Secret<32>> kem_random;
     std::vector<Secret<32>> psks;
     std::size_t psk_index = 0;
     std::size_t message_index = 0;
@@ -146,6 +157,14 @@ HandshakeState::Impl::Impl(Role role_in, Pattern const& pattern_in, Cipher ciphe
     if (keys.ephemeral_key) ephemeral_pair.emplace(*keys.ephemeral_key);
     for (auto const* psk : keys.psks)
         if (psk) psks.push_back(psk->clone());
+    if (pattern.uses(Token::e1)) {
+        KITH_ASSERT(role == Role::initiator ? keys.kem_seed != nullptr
+                                            : keys.kem_random != nullptr);
+        if (role == Role::initiator)
+            kem_key.emplace(*keys.kem_seed);
+        else
+            kem_random.emplace(keys.kem_random->clone());
+    }
     symmetric.mix_hash(prologue);
     bool const is_initiator = role == Role::initiator;
     auto const mix_known = [&](bool ours) {
@@ -169,11 +188,14 @@ Status HandshakeState::Impl::dh(std::optional<KeyPair> const& ours,
     return {};
 }
 
-Status HandshakeState::Impl::mix_dh(Token token) {
-    bool const is_initiator = role == Role::initiator;
+// The tokens that send nothing.
+Status HandshakeState::Impl::mix_token(Token token) {
+    if (token == Token::psk) return mix_psk();
     if (token == Token::ee) return dh(ephemeral_pair, remote_ephemeral);
     if (token == Token::ss) return dh(static_pair, remote_static);
     // es: the initiator's ephemeral with the responder's static key; se: the other way round.
+    KITH_ASSERT(token == Token::es || token == Token::se);
+    bool const is_initiator = role == Role::initiator;
     bool const ours_is_ephemeral = (token == Token::es) == is_initiator;
     return ours_is_ephemeral ? dh(ephemeral_pair, remote_static)
                              : dh(static_pair, remote_ephemeral);
@@ -182,6 +204,36 @@ Status HandshakeState::Impl::mix_dh(Token token) {
 Status HandshakeState::Impl::mix_psk() {
     KITH_ASSERT(psk_index < psks.size());
     symmetric.mix_key_and_hash(psks[psk_index++].view());
+    return {};
+}
+
+Status HandshakeState::Impl::write_kem_key(Bytes& out) {
+    KITH_ASSERT(kem_key.has_value());
+    return symmetric.encrypt_and_hash(kem_key->public_key(), out);
+}
+
+Status HandshakeState::Impl::read_kem_key(ByteView sealed) {
+    Bytes key;
+    KITH_TRY(symmetric.decrypt_and_hash(sealed, key));
+    std::ranges::copy(key, remote_kem_key.emplace().begin());
+    return {};
+}
+
+Status HandshakeState::Impl::write_kem_ciphertext(Bytes& out) {
+    KITH_ASSERT(remote_kem_key.has_value() && kem_random.has_value());
+    auto const sent = KITH_TRY(crypto::mlkem768_encapsulate(*remote_kem_key, *kem_random));
+    KITH_TRY(symmetric.encrypt_and_hash(sent.ciphertext, out));
+    symmetric.mix_key(sent.shared.view());
+    return {};
+}
+
+Status HandshakeState::Impl::read_kem_ciphertext(ByteView sealed) {
+    KITH_ASSERT(kem_key.has_value());
+    Bytes bytes;
+    KITH_TRY(symmetric.decrypt_and_hash(sealed, bytes));
+    crypto::MlKem768Ciphertext ciphertext;
+    std::ranges::copy(bytes, ciphertext.begin());
+    symmetric.mix_key(kem_key->decapsulate(ciphertext).view());
     return {};
 }
 
@@ -195,18 +247,18 @@ Status HandshakeState::Impl::write_token(Token token, Bytes& out) {
         case Token::s:
             KITH_ASSERT(static_pair.has_value());
             return symmetric.encrypt_and_hash(static_pair->public_key, out);
+        case Token::e1:
+            return write_kem_key(out);
+        case Token::ekem1:
+            return write_kem_ciphertext(out);
         case Token::ee:
         case Token::es:
         case Token::se:
         case Token::ss:
-            return mix_dh(token);
         case Token::psk:
-            return mix_psk();
-        case Token::e1:
-        case Token::ekem1:
-            return fail(Code::unsupported, "hybrid Noise patterns are not supported yet");
+            break;
     }
-    return fail(Code::internal, "unknown Noise token");
+    return mix_token(token);
 }
 
 Status HandshakeState::Impl::read_token(Token token, ByteView& message) {
@@ -224,25 +276,28 @@ Status HandshakeState::Impl::read_token(Token token, ByteView& message) {
             return {};
         }
         case Token::s: {
-            auto const sealed =
-                KITH_TRY(take(public_key_bytes + (symmetric.has_key() ? tag_bytes : 0)));
             Bytes key;
+            auto const sealed = KITH_TRY(take(sealed_bytes(public_key_bytes)));
             KITH_TRY(symmetric.decrypt_and_hash(sealed, key));
             std::ranges::copy(key, remote_static.emplace().begin());
             return {};
+        }
+        case Token::e1: {
+            auto const sealed = KITH_TRY(take(sealed_bytes(crypto::mlkem768_public_key_bytes)));
+            return read_kem_key(sealed);
+        }
+        case Token::ekem1: {
+            auto const sealed = KITH_TRY(take(sealed_bytes(crypto::mlkem768_ciphertext_bytes)));
+            return read_kem_ciphertext(sealed);
         }
         case Token::ee:
         case Token::es:
         case Token::se:
         case Token::ss:
-            return mix_dh(token);
         case Token::psk:
-            return mix_psk();
-        case Token::e1:
-        case Token::ekem1:
-            return fail(Code::unsupported, "hybrid Noise patterns are not supported yet");
+            break;
     }
-    return fail(Code::internal, "unknown Noise token");
+    return mix_token(token);
 }
 
 HandshakeState::HandshakeState(Role role, Pattern const& pattern, Cipher cipher, ByteView prologue,
@@ -303,6 +358,8 @@ ChannelKeys HandshakeState::split_keys() {
     auto const hash = impl_->symmetric.hash();
     impl_->static_pair.reset();
     impl_->ephemeral_pair.reset();
+    impl_->kem_key.reset();
+    impl_->kem_random.reset();
     impl_->psks.clear();
     if (impl_->role == Role::initiator)
         return {.send = std::move(first), .receive = std::move(second), .handshake_hash = hash};

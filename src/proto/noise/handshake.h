@@ -2,9 +2,15 @@
 // for 25519 and SHA-256, any pattern of pattern.h, ChaChaPoly or AESGCM. Message framing and
 // payload meaning are the caller's.
 //
+// With the modifier hfs (noise_hfs_spec, revision 1 of 2018, an unofficial extension) the handshake
+// is hybrid: the initiator sends an ML-KEM-768 key (token e1), the responder encapsulates to it
+// (ekem1), so that the channel holds as long as either X25519 or ML-KEM does. e1 and ekem1 travel
+// like a static key (EncryptAndHash); ekem1 then mixes the shared secret into the key (MixKey). The
+// protocol name says 25519+MLKEM768.
+//
 // Sans-IO, no randomness: static and ephemeral keys are arguments, so a transcript can be replayed.
-// An ephemeral key must come fresh from the system generator for every handshake. Any error is
-// final: the state is dead.
+// Ephemeral keys and KEM randomness must come fresh from the system generator for every handshake.
+// Any error is final: the state is dead.
 #pragma once
 
 #include <array>
@@ -13,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "crypto/mlkem768.h"
 #include "crypto/secret.h"
 #include "proto/noise/cipher_state.h"
 #include "proto/noise/pattern.h"
@@ -37,6 +44,8 @@ struct HandshakeKeys {
     PrivateKey const* ephemeral_key = nullptr;
     std::optional<PublicKey> remote_static;  // known beforehand (IK, NK, KK, X initiator...)
     std::array<crypto::Secret<32> const*, psks_max> psks{};
+    crypto::MlKem768Seed const* kem_seed = nullptr;  // hfs, initiator: of the key it sends
+    crypto::Secret<32> const* kem_random = nullptr;  // hfs, responder: m of FIPS 203 7.2
 };
 
 // The two directions of the finished channel. For one-way patterns only the initiator's direction
@@ -65,7 +74,8 @@ public:
 
     // Appends the next handshake message, carrying `payload`, to `out`. Asserts that it is our
     // turn. Code::too_large: the message would exceed message_bytes_max. Code::unauthorized: a
-    // Diffie-Hellman result was zero (the peer sent a point of small order).
+    // Diffie-Hellman result was zero (the peer sent a point of small order), or the peer's ML-KEM
+    // key is not reduced; there is no falling back to X25519 alone.
     base::Status write_message(base::ByteView payload, base::Bytes& out);
     // Reads the peer's next message and appends its payload to `payload`. Code::invalid: too short
     // or too long, or not the peer's turn. Code::unauthorized: a tag or a point is wrong. `payload`

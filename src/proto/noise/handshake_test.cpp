@@ -153,8 +153,18 @@ TEST_CASE("pattern modifiers stand where the specification puts them, unknown on
     CHECK(find_pattern("IKpsk1")->messages[0].tokens().back() == Token::psk);
     CHECK(find_pattern("IKpsk2")->messages[1].tokens().back() == Token::psk);
     CHECK(find_pattern("XXpsk0+psk3")->messages[2].tokens().back() == Token::psk);
-    for (char const* name :
-         {"", "ZZ", "IKpsk3", "XXpsk4", "XXpsk", "XXhfs", "XXpsk0+", "XXpsk0+psk1+psk2", "xx"})
+    auto const words = [](MessagePattern const& message) {
+        return std::vector<Token>(message.tokens().begin(), message.tokens().end());
+    };
+    using enum Token;
+    auto const hybrid = find_pattern("IKhfs+psk2").value();
+    CHECK(words(hybrid.messages[0]) == std::vector{e, es, e1, s, ss});
+    CHECK(words(hybrid.messages[1]) == std::vector{e, ee, ekem1, se, psk});
+    auto const first_contact = find_pattern("XXhfs").value();
+    CHECK(words(first_contact.messages[0]) == std::vector{e, e1});
+    CHECK(words(first_contact.messages[1]) == std::vector{e, ee, ekem1, s, es});
+    for (char const* name : {"", "ZZ", "IKpsk3", "XXpsk4", "XXpsk", "Nhfs", "XXpsk3+hfs", "XXhfs+",
+                             "XXhfs+hfs", "XXpsk0+", "XXpsk0+psk1+psk2", "xx"})
         CHECK(find_pattern(name).error().code == Code::unsupported);
 }
 
@@ -239,4 +249,95 @@ TEST_CASE("a cipher counter moves only behind a verified tag and stops at its re
         CHECK(sender.seal({}, as_bytes("last"), sealed).has_value());
         CHECK(sender.seal({}, as_bytes("none"), sealed).error().code == Code::too_large);
     }
+}
+
+namespace {
+
+// Both sides of IKhfs+psk2, as Tier 1 uses it.
+struct HybridPair {
+    PrivateKey initiator_static = key_of(1), initiator_ephemeral = key_of(2);
+    PrivateKey responder_static = key_of(3), responder_ephemeral = key_of(4);
+    kith::crypto::MlKem768Seed kem_seed = kith::crypto::MlKem768Seed::from(Bytes(64, 5)).value();
+    Secret<32> kem_random = key_of(6), psk = key_of(7);
+    Pattern pattern = find_pattern("IKhfs+psk2").value();
+    HandshakeState initiator{Role::initiator,
+                             pattern,
+                             Cipher::chacha_poly,
+                             {},
+                             {.static_key = &initiator_static,
+                              .ephemeral_key = &initiator_ephemeral,
+                              .remote_static = public_of(responder_static),
+                              .psks = {&psk},
+                              .kem_seed = &kem_seed}};
+    HandshakeState responder{Role::responder,
+                             pattern,
+                             Cipher::chacha_poly,
+                             {},
+                             {.static_key = &responder_static,
+                              .ephemeral_key = &responder_ephemeral,
+                              .psks = {&psk},
+                              .kem_random = &kem_random}};
+};
+
+}  // namespace
+
+TEST_CASE("a hybrid handshake agrees, its messages have the stated sizes, and each half matters") {
+    HybridPair pair;
+    Bytes first, second, payload;
+    REQUIRE(pair.initiator.write_message({}, first).has_value());
+    CHECK(first.size() == 1296);  // research/crypto.md 4.1
+    REQUIRE(pair.responder.read_message(first, payload).has_value());
+    REQUIRE(pair.responder.write_message({}, second).has_value());
+    CHECK(second.size() == 1152);
+    REQUIRE(pair.initiator.read_message(second, payload).has_value());
+    auto const ours = pair.initiator.split_keys();
+    auto const theirs = pair.responder.split_keys();
+    CHECK(kith::base::equal(ours.send.view(), theirs.receive.view()));
+    CHECK(kith::base::equal(ours.receive.view(), theirs.send.view()));
+    CHECK(ours.handshake_hash == theirs.handshake_hash);
+
+    HybridPair other;  // the same but for the KEM: other keys come out
+    other.kem_random = key_of(66);
+    HandshakeState responder(Role::responder, other.pattern, Cipher::chacha_poly, {},
+                             {.static_key = &other.responder_static,
+                              .ephemeral_key = &other.responder_ephemeral,
+                              .psks = {&other.psk},
+                              .kem_random = &other.kem_random});
+    Bytes answer;
+    REQUIRE(responder.read_message(first, payload).has_value());
+    REQUIRE(responder.write_message({}, answer).has_value());
+    CHECK_FALSE(kith::base::equal(responder.split_keys().send.view(), theirs.send.view()));
+}
+
+TEST_CASE("a hybrid handshake dies of any flipped bit, and of an ML-KEM key that is not reduced") {
+    HybridPair reference;
+    Bytes first, second, ignored;
+    REQUIRE(reference.initiator.write_message({}, first).has_value());
+    REQUIRE(reference.responder.read_message(first, ignored).has_value());
+    REQUIRE(reference.responder.write_message({}, second).has_value());
+    for (std::size_t i = 0; i < first.size(); i += 7) {
+        HybridPair pair;
+        auto tampered = first;
+        tampered[i] ^= 1;
+        CHECK_FALSE(pair.responder.read_message(tampered, ignored).has_value());
+    }
+    for (std::size_t i = 0; i < second.size(); i += 7) {
+        HybridPair pair;
+        Bytes message;
+        REQUIRE(pair.initiator.write_message({}, message).has_value());
+        auto tampered = second;
+        tampered[i] ^= 1;
+        CHECK_FALSE(pair.initiator.read_message(tampered, ignored).has_value());
+    }
+    // XXhfs sends the key in clear, so a hostile initiator's key can be forged by its bytes.
+    auto const pattern = find_pattern("XXhfs").value();
+    HandshakeState responder(Role::responder, pattern, Cipher::chacha_poly, {},
+                             {.static_key = &reference.responder_static,
+                              .ephemeral_key = &reference.responder_ephemeral,
+                              .kem_random = &reference.kem_random});
+    Bytes hostile(32, 9);
+    hostile.resize(32 + kith::crypto::mlkem768_public_key_bytes, 0xff);  // every coefficient 4095
+    REQUIRE(responder.read_message(hostile, ignored).has_value());
+    Bytes out;
+    CHECK(responder.write_message({}, out).error().code == Code::unauthorized);
 }

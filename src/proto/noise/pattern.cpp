@@ -66,7 +66,7 @@ Pattern expand(PatternRow const& row) {
     for (auto messages = row.messages; !messages.empty();) {
         auto& message = pattern.messages[pattern.messages_count++];
         for (auto words = cut(messages, ','); !words.empty();)
-            message.push_back(token_of(cut(words, ' ')));
+            message.insert(message.tokens().size(), token_of(cut(words, ' ')));
     }
     return pattern;
 }
@@ -77,23 +77,34 @@ bool add_psk(Pattern& pattern, std::string_view modifier) {
     auto const position = static_cast<std::size_t>(modifier[3] - '0');
     if (modifier[3] < '0' || position > pattern.messages_count) return false;
     if (position == 0)
-        pattern.messages[0].push_front(Token::psk);
+        pattern.messages[0].insert(0, Token::psk);
     else
-        pattern.messages[position - 1].push_back(Token::psk);
+        pattern.messages[position - 1].insert(pattern.messages[position - 1].tokens().size(),
+                                              Token::psk);
+    return true;
+}
+
+// noise_hfs_spec: e1 as early as it can be encrypted, ekem1 behind the first ee.
+bool add_hfs(Pattern& pattern) {
+    if (pattern.one_way) return false;
+    auto const first = pattern.messages[0].tokens();
+    auto const encrypted = first.size() > 1 && first[1] == Token::es;
+    pattern.messages[0].insert(encrypted ? 2 : 1, Token::e1);
+    auto const second = pattern.messages[1].tokens();
+    auto const ee = std::ranges::find(second, Token::ee) - second.begin();
+    pattern.messages[1].insert(static_cast<std::size_t>(ee) + 1, Token::ekem1);
     return true;
 }
 
 }  // namespace
 
-void MessagePattern::push_back(Token token) {
-    KITH_ASSERT(count_ < tokens_.size());
-    tokens_[count_++] = token;
-}
-
-void MessagePattern::push_front(Token token) {
-    push_back(token);
-    std::rotate(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(count_) - 1,
-                tokens_.begin() + static_cast<std::ptrdiff_t>(count_));
+void MessagePattern::insert(std::size_t position, Token token) {
+    KITH_ASSERT(count_ < tokens_.size() && position <= count_);
+    std::copy_backward(tokens_.begin() + static_cast<std::ptrdiff_t>(position),
+                       tokens_.begin() + static_cast<std::ptrdiff_t>(count_),
+                       tokens_.begin() + static_cast<std::ptrdiff_t>(count_) + 1);
+    tokens_[position] = token;
+    ++count_;
 }
 
 bool Pattern::uses(Token token) const {
@@ -111,8 +122,13 @@ Result<Pattern> find_pattern(std::string_view name) {
     if (row == std::end(pattern_table)) return fail(Code::unsupported, "unknown Noise pattern");
     auto pattern = expand(*row);
     pattern.name = name;
+    auto modifiers = name.substr(base_size);
+    if (modifiers == "hfs" || modifiers.starts_with("hfs+")) {
+        if (!add_hfs(pattern)) return fail(Code::unsupported, "this Noise pattern has no hfs");
+        cut(modifiers, '+');
+    }
     std::size_t modifiers_count = 0;
-    for (auto modifiers = name.substr(base_size); !modifiers.empty();) {
+    while (!modifiers.empty()) {
         if (++modifiers_count > psk_modifiers_max || !add_psk(pattern, cut(modifiers, '+')))
             return fail(Code::unsupported, "unknown Noise pattern modifier");
     }

@@ -19,15 +19,14 @@ inline constexpr std::size_t messages_max = 3;  // of every pattern in the table
 inline constexpr std::size_t tokens_per_message_max = 8;
 inline constexpr std::size_t psk_modifiers_max = 2;
 
-// e1 and ekem1 (hybrid forward secrecy) have their place; HandshakeState refuses them until ML-KEM
-// is there.
+// e1 and ekem1: hybrid forward secrecy, a KEM key and a ciphertext for it (noise_hfs_spec).
 enum class Token { e, s, ee, es, se, ss, psk, e1, ekem1 };
 
 class MessagePattern {
 public:
     [[nodiscard]] std::span<Token const> tokens() const { return {tokens_.data(), count_}; }
-    void push_back(Token token);   // asserts room
-    void push_front(Token token);  // asserts room
+    void insert(std::size_t position,
+                Token token);  // asserts room, and position <= tokens().size()
 
 private:
     std::array<Token, tokens_per_message_max> tokens_{};
@@ -46,8 +45,10 @@ struct Pattern {
 };
 
 // "XX", "IK", "KK", "NN", "NK", "KN", "NX", "XN", "XK", "KX", "IN", "IX", "N", "K", "X", each with
-// at most two of the modifiers psk0..psk3 ("IKpsk2", "XXpsk0+psk3"). Code::unsupported for
-// everything else, "hfs" included for now.
+// at most two of the modifiers psk0..psk3 ("IKpsk2", "XXpsk0+psk3"), after hfs if that is there as
+// well ("IKhfs+psk2"). hfs puts e1 behind the first e, or behind the es that follows it, and ekem1
+// behind the first ee; a pattern without ee (N, K, X) cannot have it. Code::unsupported for
+// everything else.
 base::Result<Pattern> find_pattern(std::string_view name);
 
 }  // namespace kith::proto::noise
