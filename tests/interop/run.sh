@@ -1,5 +1,6 @@
 #!/bin/sh
-# run.sh INTEROP_PEER: runs js_libp2p.mjs with a node of version 20 or later: the system's, else the one from npm.
+# run.sh SCRIPT.mjs ARGUMENTS...: runs a script of this folder with a node of version 20 or later: the system's, else
+# the one from npm.
 set -eu
 cd "$(dirname "$0")"
 if [ ! -d node_modules/libp2p ]; then
@@ -9,4 +10,4 @@ fi
 node=node
 major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
 if [ "${major:-0}" -lt 20 ]; then node=node_modules/.bin/node; fi
-exec "$node" js_libp2p.mjs "$@"
+exec "$node" "$@"
