@@ -241,8 +241,8 @@ void Node::housekeeping(base::Instant now) {
         if (auto const alive = peer.channel->on_deadline(now); !alive) {
             drop_channel(node, alive.error(), now);
         } else if (peer.channel->rekey_due(now)) {
-            auto key = fresh_key();
-            if (key) (void)peer.channel->start(*key, now);
+            if (auto const offered = peer.channel->offer(now); !offered)
+                drop_channel(node, offered.error(), now);
         }
     }
     std::vector<ports::ConnectionId> overdue;
@@ -301,12 +301,6 @@ void Node::dial_members(base::Instant now) {
         else
             peer.failed(dialled.error().message, now);
     }
-}
-
-base::Result<crypto::Secret<32>> Node::fresh_key() {
-    crypto::Secret<32> key;
-    KITH_TRY(edges_.rng.fill(key.mutable_view()));
-    return key;
 }
 
 void Node::pump(base::Instant now) {

@@ -22,7 +22,7 @@
 namespace kith::node {
 
 inline constexpr std::string_view protocol_join = "/kith/join/1.0.0";
-inline constexpr std::string_view protocol_peer = "/kith/peer/1.0.0";
+inline constexpr std::string_view protocol_peer = "/kith/peer/2.0.0";
 inline constexpr std::size_t join_message_bytes_max = 16 * 1024;
 inline constexpr std::size_t strangers_streams_max = 32;
 inline constexpr base::Duration housekeeping_interval = std::chrono::milliseconds(500);
@@ -109,8 +109,7 @@ private:
     void admit(ports::ConnectionId id, base::Instant now);
     [[nodiscard]] bool replaces(Peer const& peer, LinkState const& link, base::Instant now) const;
     void open_peer_stream(identity::NodeId const& node, Peer& peer, base::Instant now);
-    void start_channel(identity::NodeId const& node, Peer& peer, proto::session::Side side,
-                       base::Instant now);
+    void start_channel(identity::NodeId const& node, Peer& peer, base::Instant now);
     void on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, base::Instant now);
     void on_stream_data(ports::ConnectionId id, StreamData const& data, base::Instant now);
     void on_stream_gone(ports::ConnectionId id, StreamId stream, std::optional<base::Error> reason,
@@ -134,7 +133,6 @@ private:
     void poll_coordinator(base::Instant now);
     void dial_members(base::Instant now);
     void flush(base::Instant now);
-    base::Result<crypto::Secret<32>> fresh_key();
 
     struct LinkState {  // one proved connection
         AuthenticatedPeer peer;

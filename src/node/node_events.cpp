@@ -100,26 +100,22 @@ void Node::open_peer_stream(identity::NodeId const& node, Peer& peer, base::Inst
     auto stream = host_->open_stream(*peer.link, std::string(protocol_peer), now);
     if (!stream) return host_->disconnect(*peer.link, stream.error());
     peer.stream = *stream;
-    start_channel(node, peer, proto::session::Side::initiator, now);
+    start_channel(node, peer, now);
+    if (auto const offered = peer.channel->offer(now); !offered)
+        drop_channel(node, offered.error(), now);
 }
 
-void Node::start_channel(identity::NodeId const& node, Peer& peer, proto::session::Side side,
-                         base::Instant now) {
+void Node::start_channel(identity::NodeId const& node, Peer& peer, base::Instant now) {
     auto const* member = registry_->list()->find(node);
     KITH_ASSERT(member != nullptr);
-    peer.channel =
-        std::make_unique<PeerChannel>(side,
-                                      PeerChannel::Parties{.self = edges_.identity,
-                                                           .swarm_id = swarm_->id,
-                                                           .swarm_secret = swarm_->secret,
-                                                           .peer = node,
-                                                           .peer_static = member->static_key()},
-                                      now);
-    if (side != proto::session::Side::initiator) return;
-    auto const key = fresh_key();
-    auto const started =
-        key ? peer.channel->start(*key, now) : base::Status(std::unexpected(key.error()));
-    if (!started) drop_channel(node, started.error(), now);
+    peer.channel = std::make_unique<PeerChannel>(
+        PeerChannel::Parties{
+            .self = edges_.identity,
+            .rng = edges_.rng,
+            .swarm_id = swarm_->id,
+            .swarm_secret = swarm_->secret,
+            .peer = {.node = node, .static_key = member->static_key(), .root = member->root_key()}},
+        now);
 }
 
 void Node::on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, base::Instant now) {
@@ -140,7 +136,7 @@ void Node::on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, 
         return host_->reset(id, opened.id);
     }
     peer->stream = opened.id;
-    start_channel(node, *peer, proto::session::Side::responder, now);
+    start_channel(node, *peer, now);
 }
 
 void Node::on_stream_data(ports::ConnectionId id, StreamData const& data, base::Instant now) {
@@ -163,9 +159,7 @@ void Node::on_stream_data(ports::ConnectionId id, StreamData const& data, base::
     auto const node = link->second.peer.peer().node_id();
     auto* peer = peers_.find(node);
     if (peer == nullptr || peer->link != id || peer->stream != data.id || !peer->channel) return;
-    auto const key = fresh_key();
-    if (!key) return drop_channel(node, key.error(), now);
-    if (auto const fed = peer->channel->feed(data.bytes, *key, now); !fed)
+    if (auto const fed = peer->channel->feed(data.bytes, now); !fed)
         return drop_channel(node, fed.error(), now);
     deliver(node, now);
 }

@@ -31,12 +31,6 @@ Hostile::~Hostile() {
     bench_.network.detach(address, bench_.clock.now());
 }
 
-crypto::Secret<32> Hostile::fresh() {
-    crypto::Secret<32> key;
-    REQUIRE(rng_.fill(key.mutable_view()).has_value());
-    return key;
-}
-
 Hostile::Visit& Hostile::visit(Machine& to, std::string protocol, base::Bytes bytes) {
     visits_.push_back({.protocol = std::move(protocol), .to_send = std::move(bytes)});
     auto& visit = visits_.back();
@@ -110,15 +104,15 @@ void Hostile::start_channel(identity::NodeId const& peer) {
     auto const* member = list_->find(peer);
     REQUIRE(member != nullptr);
     channel_ = std::make_unique<node::PeerChannel>(
-        proto::session::Side::initiator,
-        node::PeerChannel::Parties{.self = identity,
-                                   .swarm_id = swarm_->id,
-                                   .swarm_secret = swarm_->secret,
-                                   .peer = peer,
-                                   .peer_static = member->static_key()},
+        node::PeerChannel::Parties{
+            .self = identity,
+            .rng = rng_,
+            .swarm_id = swarm_->id,
+            .swarm_secret = swarm_->secret,
+            .peer = {.node = peer, .static_key = member->static_key(), .root = member->root_key()}},
         bench_.clock.now());
     reader_ = std::make_unique<wire::FrameReader>(node::peer_frame_bytes_max);
-    REQUIRE(channel_->start(fresh(), bench_.clock.now()).has_value());
+    REQUIRE(channel_->offer(bench_.clock.now()).has_value());
 }
 
 void Hostile::pump() {
@@ -158,7 +152,7 @@ void Hostile::on_stream_bytes(base::ByteView bytes) {
         if (!frame || !*frame) break;
         frames.push_back(std::move(**frame));
     }
-    if (!channel_ || !channel_->feed(bytes, fresh(), bench_.clock.now())) return;
+    if (!channel_ || !channel_->feed(bytes, bench_.clock.now())) return;
     while (auto const opened = channel_->poll_message()) {
         if (opened->lane() == proto::session::Lane::control) {
             wire::v1::Control control;

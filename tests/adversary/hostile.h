@@ -75,7 +75,6 @@ private:
     void on_stream_bytes(base::ByteView bytes);
     void start_channel(identity::NodeId const& peer);
     void flush_channel();
-    crypto::Secret<32> fresh();
 
     SwarmBench& bench_;
     SeededRng rng_;

@@ -130,6 +130,7 @@ VerifiedMember::VerifiedMember(identity::VerifiedBinding const& binding, bool is
       node_id_(binding.node_id()),
       address_(binding.address()),
       static_key_(binding.body().static_key),
+      root_key_(binding.body().root),
       is_operator_(is_operator) {}
 
 VerifiedMember const* VerifiedList::find(identity::NodeId const& node) const {

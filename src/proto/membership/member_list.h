@@ -62,6 +62,7 @@ public:
     identity::NodeId const& node_id() const { return node_id_; }
     identity::Address const& address() const { return address_; }
     crypto::X25519PublicKey const& static_key() const { return static_key_; }  // for Tier 1
+    identity::RootPublicKey const& root_key() const { return root_key_; }      // for root proofs
     bool is_operator() const { return is_operator_; }
 
 private:
@@ -71,6 +72,7 @@ private:
     identity::NodeId node_id_;
     identity::Address address_;
     crypto::X25519PublicKey static_key_{};
+    identity::RootPublicKey root_key_{};
     bool is_operator_ = false;
     bool expired_ = false;  // of a member under check; expired ones never leave ListChecker
 };

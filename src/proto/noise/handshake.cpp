@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/sabotage.h"
 #include "crypto/constant_time.h"
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
@@ -118,6 +119,7 @@ struct HandshakeState::Impl {
     Status read_kem_key(ByteView sealed);
     Status write_kem_ciphertext(Bytes& out);
     Status read_kem_ciphertext(ByteView sealed);
+    void mix_kem(Secret<32> const& shared);
     // Bytes of a value that EncryptAndHash has made of `size` bytes.
     [[nodiscard]] std::size_t sealed_bytes(std::size_t size) const {
         return size + (symmetric.has_key() ? tag_bytes : 0);
@@ -223,8 +225,13 @@ Status HandshakeState::Impl::write_kem_ciphertext(Bytes& out) {
     KITH_ASSERT(remote_kem_key.has_value() && kem_random.has_value());
     auto const sent = KITH_TRY(crypto::mlkem768_encapsulate(*remote_kem_key, *kem_random));
     KITH_TRY(symmetric.encrypt_and_hash(sent.ciphertext, out));
-    symmetric.mix_key(sent.shared.view());
+    mix_kem(sent.shared);
     return {};
+}
+
+void HandshakeState::Impl::mix_kem(Secret<32> const& shared) {
+    bool const weakened = KITH_GUARD("S1.kem", false);  // never, but in a twin of the test
+    if (!weakened) symmetric.mix_key(shared.view());
 }
 
 Status HandshakeState::Impl::read_kem_ciphertext(ByteView sealed) {
@@ -233,7 +240,7 @@ Status HandshakeState::Impl::read_kem_ciphertext(ByteView sealed) {
     KITH_TRY(symmetric.decrypt_and_hash(sealed, bytes));
     crypto::MlKem768Ciphertext ciphertext;
     std::ranges::copy(bytes, ciphertext.begin());
-    symmetric.mix_key(kem_key->decapsulate(ciphertext).view());
+    mix_kem(kem_key->decapsulate(ciphertext));
     return {};
 }
 

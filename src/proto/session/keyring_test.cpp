@@ -48,7 +48,7 @@ base::Bytes seal(Keyring& ring, Lane lane, std::string_view text) {
 
 TEST_CASE("what one side seals the other opens, on both lanes") {
     Pair pair;
-    for (auto const lane : {Lane::tensor, Lane::control}) {
+    for (auto const lane : {Lane::tensor, Lane::control, Lane::proof}) {
         auto const opened = pair.b.open(seal(pair.a, lane, "hello"), at(1s));
         REQUIRE(opened.has_value());
         CHECK(opened->lane() == lane);
@@ -71,6 +71,7 @@ TEST_CASE("a responder does not send under a new key before the initiator has us
 
 TEST_CASE("an old key opens for 60 seconds more and never seals again") {
     Pair pair;
+    REQUIRE(pair.b.open(seal(pair.a, Lane::control, "in use"), at(0s)).has_value());
     auto const late = seal(pair.a, Lane::tensor, "late");
     auto const too_late = seal(pair.a, Lane::tensor, "too late");
     pair.rekey(2, at(600s));
@@ -93,10 +94,10 @@ TEST_CASE("P11: every flipped bit, every cut and every repeat of a tensor frame 
     CHECK(base::code_of(pair.b.open(frame, at(1s))) == base::Code::conflict);
 }
 
-TEST_CASE("a forged far counter does not move the window") {
+TEST_CASE("S5: a forged far counter does not move the window") {
     Pair pair;
     auto forged = seal(pair.a, Lane::control, "x");
-    forged[9] = 0x7f;  // a counter far ahead, below the limit
+    forged[10] = 0x7f;  // a counter far ahead, below the limit
     CHECK_FALSE(pair.b.open(forged, at(1s)).has_value());
     CHECK(pair.b.open(seal(pair.a, Lane::control, "next"), at(1s)).has_value());
 }
@@ -116,26 +117,58 @@ TEST_CASE("keys of the two directions and the two lanes are all different") {
     REQUIRE(pair.b.open(seal(pair.a, Lane::control, "go"), at(0s)).has_value());
     std::set<base::Bytes> bodies;
     for (auto* ring : {&pair.a, &pair.b})
-        for (auto const lane : {Lane::tensor, Lane::control}) {
+        for (auto const lane : {Lane::tensor, Lane::control, Lane::proof}) {
             Pair fresh;
             REQUIRE(fresh.b.open(seal(fresh.a, Lane::control, "go"), at(0s)).has_value());
             auto& same = ring == &pair.a ? fresh.a : fresh.b;
             auto frame = seal(same, lane, "the same words");
             bodies.insert(base::Bytes(frame.begin() + header_bytes, frame.end()));
         }
-    CHECK(bodies.size() == 4);
+    CHECK(bodies.size() == 6);
     CHECK_FALSE(pair.a.open(seal(pair.a, Lane::control, "reflected"), at(0s)).has_value());
 }
 
-TEST_CASE("a session asks for a new key after ten minutes") {
+TEST_CASE("the sending key is named, and ids only grow") {
     Keyring none;
-    CHECK(none.rekey_due(at(0s)));
+    CHECK_FALSE(none.sending_key());
+    CHECK(none.next_key_id() == 1);
     Pair pair;
-    CHECK_FALSE(pair.a.rekey_due(at(599s)));
-    CHECK(pair.a.rekey_due(at(600s)));
+    REQUIRE(pair.a.sending_key());
+    CHECK(pair.a.sending_key()->id == 1);
+    CHECK(pair.a.sending_key()->installed == at(0s));
+    CHECK_FALSE(pair.b.sending_key());
     CHECK(pair.a.next_key_id() == 2);
     CHECK(base::code_of(pair.a.install(1, material(1, 2), Side::initiator, at(0s))) ==
           base::Code::conflict);
+}
+
+TEST_CASE("keys that are offered and never used neither pile up nor drive out the one in use") {
+    Pair pair;
+    REQUIRE(pair.b.open(seal(pair.a, Lane::control, "go"), at(0s)).has_value());
+    for (std::uint32_t id = 2; id < 20; ++id)
+        REQUIRE(pair.b.install(id, material(200, 201), Side::responder, at(1s)).has_value());
+    CHECK(pair.b.open(seal(pair.a, Lane::control, "still here"), at(2s)).has_value());
+    CHECK(pair.b.sending_key()->id == 1);
+    CHECK(pair.b.handshake_hash(18) == nullptr);
+    CHECK(pair.b.handshake_hash(19) != nullptr);
+    pair.b.drop_retired(at(1s + 119s));
+    CHECK(pair.b.handshake_hash(19) != nullptr);
+    pair.b.drop_retired(at(1s + 120s));
+    CHECK(pair.b.handshake_hash(19) == nullptr);
+    CHECK(pair.b.sending_key()->id == 1);
+}
+
+TEST_CASE(
+    "both sides export the same secret of a key, another for each key, none for an unproved one") {
+    Pair pair;
+    REQUIRE(pair.a.exporter(1) != nullptr);
+    CHECK(pair.b.exporter(1) == nullptr);  // the initiator has not used it yet
+    REQUIRE(pair.b.open(seal(pair.a, Lane::control, "go"), at(0s)).has_value());
+    REQUIRE(pair.b.exporter(1) != nullptr);
+    CHECK(base::equal(pair.a.exporter(1)->view(), pair.b.exporter(1)->view()));
+    pair.rekey(2, at(1s));
+    CHECK_FALSE(base::equal(pair.a.exporter(1)->view(), pair.a.exporter(2)->view()));
+    CHECK(pair.a.exporter(7) == nullptr);
 }
 
 TEST_CASE("S4: the window takes 128 counters in any order, each once") {
