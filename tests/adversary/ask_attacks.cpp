@@ -120,7 +120,11 @@ TEST_CASE("S72: no machine can pass itself off as the hop before") {
     auto const model = victim.ask->models().at(0).id;
     // In the name of another asker, and as if the member between had done its part.
     auto as_asker = forward_to(skipped.identity.node_id(), victim.identity.node_id(), model, 0, 1);
-    member.send(as_asker, base::Bytes(64 * 4));
+    auto const sealed = [&](wire::v1::StageMessage const& message) {
+        return seal_content(message.forward(), victim.identity.static_public_key(),
+                            base::Bytes(64 * 4));
+    };
+    member.send(as_asker, sealed(as_asker));
     CHECK(victim.ask->stage_server().forwards_computed() == 0);
     auto as_hop = forward_to(member.identity.node_id(), skipped.identity.node_id(), model, 0, 1);
     auto* last = as_hop.mutable_forward()->add_hops();
@@ -133,7 +137,7 @@ TEST_CASE("S72: no machine can pass itself off as the hop before") {
     CHECK(victim.ask->stage_server().forwards_computed() == 0);
     auto honest = forward_to(member.identity.node_id(), victim.identity.node_id(), model, 0, 1);
     honest.mutable_forward()->set_request_id(std::string(16, 't'));
-    member.send(honest, base::Bytes(64 * 4));
+    member.send(honest, sealed(honest));
     CHECK(victim.ask->stage_server().forwards_computed() == 1);
 }
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "base/encoding.h"
+#include "feature/ask/request_content.h"
 
 namespace kith::adversary {
 
@@ -10,7 +11,8 @@ using namespace std::chrono_literals;
 
 namespace {
 constexpr std::size_t join_reply_bytes_max = 9 * 1024 * 1024;
-}
+constexpr base::ByteArray<32> request_private_key{7, 7, 7};  // of every forward that is forged here
+}  // namespace
 
 Hostile::Hostile(SwarmBench& bench, std::uint64_t seed)
     : Hostile(
@@ -164,7 +166,9 @@ void Hostile::on_stream_bytes(base::ByteView bytes) {
         }
         auto const inbound = node::Dispatcher::admit(identity.node_id(), *opened);
         REQUIRE(inbound.has_value());
-        activations.push_back(*std::get<node::AuthenticatedActivation>(*inbound));
+        auto activation = *std::get<node::AuthenticatedActivation>(*inbound);
+        activation.tensor = content_of(identity, activation);
+        activations.push_back(std::move(activation));
     }
 }
 
@@ -202,6 +206,14 @@ void Hostile::send_raw(base::ByteView bytes) {
     bench_.settle();
 }
 
+base::Bytes seal_content(wire::v1::StageForward const& forward,
+                         crypto::X25519PublicKey const& stage, base::ByteView content) {
+    auto channel = proto::seal::Channel::at_asker(crypto::X25519PrivateKey(request_private_key),
+                                                  stage, ask::seal_subject(forward, 0).value(),
+                                                  proto::seal::Direction::prompt);
+    return channel.value().seal(forward.step(), ask::bound_fields(forward), content).value();
+}
+
 wire::v1::StageMessage forward_to(identity::NodeId const& asker, identity::NodeId const& to,
                                   std::string const& model_id, std::uint32_t layers_begin,
                                   std::uint32_t layers_end) {
@@ -214,6 +226,8 @@ wire::v1::StageMessage forward_to(identity::NodeId const& asker, identity::NodeI
     forward->set_hidden(64);
     forward->set_pre_embedded(true);
     forward->set_positions_max(16);
+    forward->set_request_key(
+        base::to_text(crypto::x25519_public_key(crypto::X25519PrivateKey(request_private_key))));
     auto* hop = forward->add_hops();
     hop->set_node_id(base::to_text(to.bytes));
     hop->set_layers_begin(layers_begin);

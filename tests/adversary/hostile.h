@@ -87,6 +87,10 @@ private:
     std::optional<proto::membership::VerifiedList> list_;
 };
 
+// What an asker seals into forward_to()'s message for the stage with this static key.
+base::Bytes seal_content(wire::v1::StageForward const& forward,
+                         crypto::X25519PublicKey const& stage, base::ByteView content);
+
 // A forward of one row of `tensor` through layers [begin, end) of the bench's model, for a route
 // of one hop: `to`.
 wire::v1::StageMessage forward_to(identity::NodeId const& asker, identity::NodeId const& to,

@@ -6,6 +6,7 @@
 
 #include "base/code_of.h"
 #include "base/encoding.h"
+#include "feature/ask/request_content.h"
 #include "hostile.h"
 #include "infer/kv_cache.h"
 #include "infer/stage.h"
@@ -160,8 +161,17 @@ TEST_CASE(
     std::vector<infer::TokenId> picked;
     for (auto const& heard : asker.recorder.activations) {
         CHECK(heard.sender == remote.identity.node_id());
-        if (heard.message.result().has_token())
-            picked.push_back(static_cast<infer::TokenId>(heard.message.result().token_id()));
+        if (!heard.message.result().has_token()) continue;
+        // What it has sealed for the asker it can read with its own key.
+        auto channel = proto::seal::Channel::at_stage(
+            remote.identity.static_private_key(), request_key_of(remote.recorder),
+            ask::seal_subject(remote.recorder.forwards().at(0).message.forward(), 0).value(),
+            proto::seal::Direction::answer);
+        REQUIRE(channel.has_value());
+        auto const opened = channel->open(heard.message.result().step(),
+                                          ask::bound_fields(heard.message.result()), heard.as_sent);
+        REQUIRE(opened.has_value());
+        picked.push_back(ask::decode_tokens(opened->bytes(), 1).value().front());
     }
     REQUIRE(picked.size() >= answer.finished->completion_tokens);
     std::vector<std::string> warnings;

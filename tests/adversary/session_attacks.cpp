@@ -40,9 +40,13 @@ struct Inside {
         message.mutable_forward()->set_request_id(std::string(16, static_cast<char>(request)));
         return message;
     }
+    base::Bytes activation(wire::v1::StageMessage const& message) {
+        return node::encode_activation(
+            message, seal_content(message.forward(), victim.identity.static_public_key(),
+                                  base::Bytes(64 * 4, 0x3c)));
+    }
     base::Bytes frame(std::uint32_t request = 0) {
-        return member.sealed(Lane::tensor,
-                             node::encode_activation(forward(request), base::Bytes(64 * 4, 0x3c)));
+        return member.sealed(Lane::tensor, activation(forward(request)));
     }
     std::uint64_t computed() { return victim.ask->stage_server().forwards_computed(); }
     void reopen() {
@@ -114,7 +118,7 @@ TEST_CASE("P8: a tensor that comes without encryption is refused and nothing is 
     auto plain = wire::FrameReader(node::peer_frame_bytes_max).next(rest).value().value();
     plain.resize(proto::session::header_bytes);
     plain[0] = 0x01;
-    base::append(plain, node::encode_activation(inside.forward(), base::Bytes(64 * 4)));
+    base::append(plain, inside.activation(inside.forward()));
     base::append(plain, base::Bytes(16));
     base::Bytes framed;
     wire::append_frame(framed, plain);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "feature/ask/request_content.h"
 #include "infer/synth.h"
 
 namespace kith::adversary {
@@ -44,10 +45,37 @@ std::vector<Recorder::HeardActivation> Recorder::forwards() const {
 
 std::vector<std::uint32_t> Recorder::token_ids() const {
     std::vector<std::uint32_t> ids;
-    for (auto const& heard : forwards())
-        ids.insert(ids.end(), heard.message.forward().token_ids().begin(),
-                   heard.message.forward().token_ids().end());
+    for (auto const& heard : forwards()) {
+        auto const& forward = heard.message.forward();
+        if (forward.pre_embedded() || forward.hop() != 0) continue;
+        auto const tokens = ask::decode_tokens(heard.tensor, forward.rows()).value();
+        ids.insert(ids.end(), tokens.begin(), tokens.end());
+    }
     return ids;
+}
+
+base::Bytes content_of(identity::Identity const& machine,
+                       node::OpenedActivation const& activation) {
+    auto const& forward = activation.message.forward();
+    if (!activation.message.has_forward() || forward.hop() != 0) return activation.tensor;
+    crypto::X25519PublicKey request_key;
+    if (forward.request_key().size() != request_key.size()) return activation.tensor;
+    std::ranges::copy(base::as_bytes(forward.request_key()), request_key.begin());
+    auto channel = proto::seal::Channel::at_stage(machine.static_private_key(), request_key,
+                                                  ask::seal_subject(forward, 0).value(),
+                                                  proto::seal::Direction::prompt);
+    if (!channel) return activation.tensor;
+    auto const opened =
+        channel->open(forward.step(), ask::bound_fields(forward), activation.tensor);
+    return opened ? base::to_bytes(opened->bytes()) : activation.tensor;
+}
+
+crypto::X25519PublicKey request_key_of(Recorder const& recorder) {
+    crypto::X25519PublicKey key;
+    auto const bytes = recorder.forwards().at(0).message.forward().request_key();
+    REQUIRE(bytes.size() == key.size());
+    std::ranges::copy(base::as_bytes(bytes), key.begin());
+    return key;
 }
 
 void Recorder::on_control(node::AuthenticatedControl const& message, base::Instant) {
@@ -56,7 +84,9 @@ void Recorder::on_control(node::AuthenticatedControl const& message, base::Insta
 
 void Recorder::on_activation(node::AuthenticatedActivation message, base::Instant) {
     if (on_result && message->message.has_result()) on_result(message);
-    activations.push_back({message.sender(), message->message, message->tensor});
+    activations.push_back({message.sender(), message->message,
+                           machine != nullptr ? content_of(*machine, *message) : message->tensor,
+                           message->tensor});
 }
 
 std::filesystem::path Machine::model_folder() const {
@@ -108,6 +138,7 @@ Machine& SwarmBench::add_machine(ask::PrivacyFlags flags) {
         ask::Ask::create({.flags = flags, .threads = 1, .models_directory = machine.models},
                          *machine.node, machine.pool)
             .value();
+    machine.recorder.machine = &machine.identity;
     machine.node->attach(machine.recorder);
     machine.node->attach(*machine.ask);
     machine.node->set_listen_addresses({machine.multiaddr()});

@@ -18,8 +18,16 @@ namespace kith::adversary {
 
 identity::Identity new_identity(SeededRng& rng, base::UnixTime now);
 
+// What a machine can make of a stage message it was handed: the content that is sealed for it,
+// opened with its own keys; what is not for it as it came.
+base::Bytes content_of(identity::Identity const& machine, node::OpenedActivation const& activation);
+
+class Recorder;
+// The public half of the request's key, of the first forward that was heard.
+crypto::X25519PublicKey request_key_of(Recorder const& recorder);
+
 // What an administrator of a machine reads out of the running program: every message as it reaches
-// the handlers.
+// the handlers, and what is sealed in it for this machine.
 class Recorder final : public node::Feature {
 public:
     struct HeardControl {
@@ -29,8 +37,10 @@ public:
     struct HeardActivation {
         identity::NodeId sender;
         wire::v1::StageMessage message;
-        base::Bytes tensor;
+        base::Bytes tensor;   // as content_of() has it
+        base::Bytes as_sent;  // before any seal was opened
     };
+    identity::Identity const* machine = nullptr;
     std::vector<HeardControl> controls;
     std::vector<HeardActivation> activations;
     std::vector<identity::NodeId> lost;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/encoding.h"
 #include "base/sabotage.h"
+#include "feature/ask/request_content.h"
 
 namespace kith::ask {
 
@@ -77,6 +78,28 @@ base::Status Pipeline::prepare() {
     }
     for (auto stage = begin; stage != end; ++stage)
         if (!is_empty_part(*stage)) hops_.push_back(hop_of(*stage));
+    return hops_.empty() ? base::Status{} : prepare_seals();
+}
+
+// Tier 2: a key of this question alone; its private half does not outlive this function.
+base::Status Pipeline::prepare_seals() {
+    crypto::X25519PrivateKey request_key;
+    KITH_TRY(node_.rng().fill(request_key.mutable_view()));
+    request_key_ = crypto::x25519_public_key(request_key);
+    auto const channel =
+        [&](wire::v1::RouteHop const& hop,
+            proto::seal::Direction direction) -> base::Result<proto::seal::Channel> {
+        auto const stage = KITH_TRY(parse_node_id(hop.node_id()));
+        auto const* list = node_.registry() != nullptr ? node_.registry()->list() : nullptr;
+        auto const* member = list != nullptr ? list->find(stage) : nullptr;
+        if (member == nullptr)
+            return fail(Code::unavailable, "a machine of the route is no member any more");
+        return proto::seal::Channel::at_asker(
+            request_key, member->static_key(),
+            {.request = id_, .asker = node_.identity().node_id(), .stage = stage}, direction);
+    };
+    to_first_ = KITH_TRY(channel(hops_.front(), proto::seal::Direction::prompt));
+    from_last_ = KITH_TRY(channel(hops_.back(), proto::seal::Direction::answer));
     return {};
 }
 
@@ -147,41 +170,50 @@ void Pipeline::send_step(std::vector<float> const& hidden) {
         sampling->set_top_k(static_cast<std::uint32_t>(plan_.sampling.top_k));
         sampling->set_seed(plan_.sampling.seed);
     }
+    forward->set_request_key(base::to_text(request_key_));
     // The one place where token ids leave this machine, and only when no privacy flag forbids it
     // (S66).
     bool const tokens_allowed = !plan_.flags.local_embedding_privacy;
-    if (hops_.front().does_embedding() && KITH_GUARD("S66.tokens_stay", tokens_allowed)) {
-        for (auto const token : tokens_) forward->add_token_ids(static_cast<std::uint32_t>(token));
-    } else {
-        forward->set_pre_embedded(true);
-    }
+    bool const sends_tokens =
+        hops_.front().does_embedding() && KITH_GUARD("S66.tokens_stay", tokens_allowed);
+    forward->set_pre_embedded(!sends_tokens);
+    auto const content =
+        sends_tokens ? encode_tokens(tokens_) : base::to_bytes(tensor_bytes(hidden));
     auto const to = parse_node_id(hops_.front().node_id());
     KITH_ASSERT(to.has_value());
     waiting_for_hops_ = true;
-    if (auto const sent = node_.send(
-            *to, message, forward->pre_embedded() ? tensor_bytes(hidden) : base::ByteView{});
-        !sent)
+    auto const sent = [&]() -> base::Status {
+        auto const sealed = KITH_TRY(to_first_->seal(step_, bound_fields(*forward), content));
+        return node_.send(*to, message, sealed);
+    }();
+    if (!sent)
         fail_with({sent.error().code,
                    "the question cannot be sent to " + hop_name(0) + ": " + sent.error().message});
 }
 
 void Pipeline::on_result(identity::NodeId const& sender, wire::v1::StageResult const& result,
-                         base::ByteView tensor, base::Instant now) {
+                         base::ByteView sealed, base::Instant now) {
     bool const from_last_hop =
         !hops_.empty() && hops_.back().node_id() == base::to_text(sender.bytes);
     if (over_ || !waiting_for_hops_ || !from_last_hop || result.step() != step_) return;
+    auto const opened = from_last_->open(step_, bound_fields(result), sealed);
+    if (!opened)
+        return fail_with(
+            {opened.error().code, hop_name(hops_.size() - 1) + ": " + opened.error().message});
     now_ = now;
     waiting_for_hops_ = false;
     if (hops_.back().does_head()) {
         if (!step_is_last_of_prompt()) return step_done(std::nullopt);
-        if (!result.has_token() || result.token_id() >= plan_.model->manifest.vocabulary_size)
+        auto const tokens = decode_tokens(opened->bytes(), result.has_token() ? 1 : 0);
+        if (!tokens || tokens->empty() ||
+            static_cast<std::uint64_t>(tokens->front()) >= plan_.model->manifest.vocabulary_size)
             return fail_with(
                 {Code::invalid, hop_name(hops_.size() - 1) + " answered without a usable token"});
-        return step_done(static_cast<infer::TokenId>(result.token_id()));
+        return step_done(tokens->front());
     }
     bool const all_rows = last_->part().layers.begin != last_->part().layers.end;
     auto const rows = all_rows || !step_is_last_of_prompt() ? rows_ : std::size_t{1};
-    auto hidden = decode_tensor(tensor, result.rows(), plan_.model->manifest.hidden_size);
+    auto hidden = decode_tensor(opened->bytes(), result.rows(), plan_.model->manifest.hidden_size);
     if (!hidden || result.rows() != rows)
         return fail_with({Code::invalid, hop_name(hops_.size() - 1) +
                                              " answered with a tensor of the wrong shape"});

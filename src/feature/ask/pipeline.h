@@ -15,11 +15,13 @@
 #include <string>
 #include <vector>
 
+#include "crypto/x25519.h"
 #include "feature/ask/sequence.h"
 #include "feature/ask/service.h"
 #include "feature/ask/stage_server.h"
 #include "node/node.h"
 #include "ports/pool.h"
+#include "proto/seal/request_seal.h"
 #include "schema/wire.pb.h"
 
 namespace kith::ask {
@@ -55,7 +57,7 @@ public:
     void cancel();
 
     void on_result(identity::NodeId const& sender, wire::v1::StageResult const& result,
-                   base::ByteView tensor, base::Instant now);
+                   base::ByteView sealed, base::Instant now);
     void on_failed(identity::NodeId const& sender, wire::v1::StageFailed const& failed);
     void on_peer_down(identity::NodeId const& peer, base::Error const& reason);
     [[nodiscard]] std::optional<base::Instant> deadline() const { return deadline_; }
@@ -71,6 +73,7 @@ private:
 
     void step(std::vector<infer::TokenId> tokens, base::Instant now);
     void after_first(base::Status status, std::vector<float> hidden);
+    base::Status prepare_seals();
     void send_step(std::vector<float> const& hidden);
     void run_last(std::vector<float> hidden);
     void after_last(base::Status status, std::optional<infer::TokenId> token);
@@ -94,8 +97,11 @@ private:
     RequestId id_;
     Listener listener_;
     Ended ended_;
-    std::vector<wire::v1::RouteHop> hops_;  // remote run; may pass through this node
-    std::shared_ptr<Sequence> first_;       // local front, if any
+    std::vector<wire::v1::RouteHop> hops_;           // remote run; may pass through this node
+    crypto::X25519PublicKey request_key_{};          // of this question (Tier 2); with hops only
+    std::optional<proto::seal::Channel> to_first_;   // seals prompts to the first hop
+    std::optional<proto::seal::Channel> from_last_;  // opens answers of the last hop
+    std::shared_ptr<Sequence> first_;                // local front, if any
     std::shared_ptr<Sequence> last_;  // local back, if any; the same as first_ when all is local
     std::shared_ptr<std::atomic<bool>> cancelled_;
     std::unique_ptr<infer::StreamingDecoder> decoder_;

@@ -4,6 +4,7 @@
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
+#include "feature/ask/request_content.h"
 
 namespace kith::ask {
 
@@ -15,7 +16,9 @@ using wire::v1::StageForward;
 struct StageServer::Served {
     std::optional<Sequence> sequence;
     LoadedModelPtr model;
-    identity::NodeId sender;  // of the first forward
+    std::optional<proto::seal::Channel> prompt;  // of the first hop
+    std::optional<proto::seal::Channel> answer;  // of the last hop
+    identity::NodeId sender;                     // of the first forward
     Sequence::Part part;
     std::size_t positions_max = 0;
     std::size_t position_next = 0;  // checked when a forward arrives, before it is computed
@@ -87,26 +90,41 @@ base::Status check_hops(StageForward const& forward, identity::NodeId const& sen
 }
 
 // S75, S77: tokens for the hop that embeds, a tensor marked pre_embedded for every other first hop.
-base::Status check_input(StageForward const& forward, std::size_t tensor_size,
-                         std::size_t hidden_size) {
+// `size`: of what the hop computes on, without its seal.
+base::Status check_input(StageForward const& forward, std::size_t size, std::size_t hidden_size) {
     auto const& hop = forward.hops(static_cast<int>(forward.hop()));
     if (forward.rows() == 0 || forward.rows() > rows_per_forward_max)
         return fail(Code::invalid, "a request has an impossible number of rows");
     if (hop.does_embedding()) {
-        if (forward.hop() != 0 || forward.pre_embedded() || tensor_size != 0 ||
-            forward.token_ids_size() != static_cast<int>(forward.rows()))
+        if (forward.hop() != 0 || forward.pre_embedded() ||
+            size != std::size_t{forward.rows()} * sizeof(std::uint32_t))
             return fail(Code::invalid,
                         "a request for the embedding must carry token ids and nothing else");
         return {};
     }
     if (forward.hop() == 0 && !forward.pre_embedded())
         return fail(Code::invalid, "a request without token ids must be marked pre_embedded");
-    if (forward.token_ids_size() != 0)
-        return fail(Code::invalid, "a request carries both tokens and activations");
     if (forward.hidden() != hidden_size ||
-        tensor_size != std::size_t{forward.rows()} * hidden_size * sizeof(float))
+        size != std::size_t{forward.rows()} * hidden_size * sizeof(float))
         return fail(Code::invalid, "a tensor does not have the size its shape says");
     return {};
+}
+
+// The asker seals what the first hop gets; every other hop gets what the hop before computed.
+std::size_t seal_bytes(StageForward const& forward) {
+    return forward.hop() == 0 ? proto::seal::overhead_bytes : 0;
+}
+
+base::Result<proto::seal::Channel> seal_channel(StageForward const& forward,
+                                                identity::Identity const& self,
+                                                proto::seal::Direction direction) {
+    crypto::X25519PublicKey request_key;
+    if (forward.request_key().size() != request_key.size())
+        return fail(Code::invalid, "a request has no key of its own");
+    std::ranges::copy(base::as_bytes(forward.request_key()), request_key.begin());
+    return proto::seal::Channel::at_stage(self.static_private_key(), request_key,
+                                          KITH_TRY(seal_subject(forward, forward.hop())),
+                                          direction);
 }
 
 std::optional<infer::SamplerOptions> sampling_of(StageForward const& forward) {
@@ -139,7 +157,11 @@ base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& 
     KITH_TRY(check_hops(forward, message.sender(), node_.identity().node_id()));
     auto const known = served_.find(key);
     auto const model = known != served_.end() ? known->second->model : KITH_TRY(model_for(forward));
-    KITH_TRY(check_input(forward, message->tensor.size(), model->manifest.hidden_size));
+    auto const sealed = base::ByteView(message->tensor);
+    if (sealed.size() < seal_bytes(forward))
+        return fail(Code::invalid, "a tensor does not have the size its shape says");
+    KITH_TRY(
+        check_input(forward, sealed.size() - seal_bytes(forward), model->manifest.hidden_size));
     auto const served = known != served_.end()
                             ? known->second
                             : KITH_TRY(create(key, message.sender(), forward, model, now));
@@ -152,15 +174,30 @@ base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& 
     auto work = std::make_shared<Work>();
     work->forward = forward;
     work->served = served;
-    if (served->part.does_embedding)
-        for (auto const token : forward.token_ids())
-            work->tokens.push_back(static_cast<infer::TokenId>(token));
-    else
-        work->hidden = KITH_TRY(decode_tensor(message->tensor, forward.rows(), forward.hidden()));
+    if (auto const read = read_content(forward, sealed, *work); !read) {
+        if (known == served_.end()) erase(key);  // no memory for what was never the asker's
+        return read;
+    }
     served->position_next += forward.rows();
     served->used = now;
     ++served->waiting;
     pool_.submit([work] { work->run(); }, [this, key, work] { on_computed(key, work); });
+    return {};
+}
+
+// What the layers will run on. Nothing of it is looked at before its seal was opened.
+base::Status StageServer::read_content(StageForward const& forward, base::ByteView content,
+                                       Work& work) {
+    std::optional<proto::seal::OpenedContent> opened;
+    if (forward.hop() == 0) {
+        opened =
+            KITH_TRY(work.served->prompt->open(forward.step(), bound_fields(forward), content));
+        content = opened->bytes();
+    }
+    if (work.served->part.does_embedding)
+        work.tokens = KITH_TRY(decode_tokens(content, forward.rows()));
+    else
+        work.hidden = KITH_TRY(decode_tensor(content, forward.rows(), forward.hidden()));
     return {};
 }
 
@@ -197,6 +234,11 @@ base::Result<std::shared_ptr<StageServer::Served>> StageServer::create(
         return fail(Code::unavailable,
                     "this machine has no memory for another request; try again later");
     auto served = std::make_shared<Served>();
+    auto const& self = node_.identity();
+    if (forward.hop() == 0)
+        served->prompt = KITH_TRY(seal_channel(forward, self, proto::seal::Direction::prompt));
+    if (forward.hop() + 1 == static_cast<std::uint32_t>(forward.hops_size()))
+        served->answer = KITH_TRY(seal_channel(forward, self, proto::seal::Direction::answer));
     served->model = model;
     served->sender = sender;
     served->part = part;
@@ -226,7 +268,6 @@ void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work)
     if (hop < static_cast<std::uint32_t>(forward.hops_size())) {
         auto* next = message.mutable_forward();
         *next = forward;
-        next->clear_token_ids();
         next->set_hop(hop);
         next->set_hidden(static_cast<std::uint32_t>(work->served->model->manifest.hidden_size));
         auto const to = parse_node_id(forward.hops(static_cast<int>(hop)).node_id());
@@ -240,18 +281,23 @@ void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work)
     auto* result = message.mutable_result();
     result->set_request_id(forward.request_id());
     result->set_step(forward.step());
-    base::ByteView tensor;
+    base::Bytes content;
     if (work->token) {
         result->set_has_token(true);
-        result->set_token_id(static_cast<std::uint32_t>(*work->token));
+        content = encode_tokens({*work->token});
     } else if (!work->served->part.does_head) {
         auto const hidden_size = work->served->model->manifest.hidden_size;
         auto const rows = forward.last_row_only() ? std::size_t{1} : std::size_t{forward.rows()};
         result->set_rows(static_cast<std::uint32_t>(rows));
         result->set_hidden(static_cast<std::uint32_t>(hidden_size));
-        tensor = tensor_bytes(hidden).last(rows * hidden_size * sizeof(float));
+        content = base::to_bytes(tensor_bytes(hidden).last(rows * hidden_size * sizeof(float)));
     }
-    if (auto const sent = node_.send(key.asker, message, tensor); !sent)
+    auto const sent = [&]() -> base::Status {
+        auto const sealed =
+            KITH_TRY(work->served->answer->seal(forward.step(), bound_fields(*result), content));
+        return node_.send(key.asker, message, sealed);
+    }();
+    if (!sent)
         node_.log("a result could not be sent to " + key.asker.to_short() + ": " +
                   sent.error().message);
 }

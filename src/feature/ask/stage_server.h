@@ -58,6 +58,8 @@ private:
     };
 
     base::Status check_and_submit(node::AuthenticatedActivation const& message, base::Instant now);
+    static base::Status read_content(wire::v1::StageForward const& forward, base::ByteView content,
+                                     Work& work);
     base::Result<LoadedModelPtr> model_for(wire::v1::StageForward const& forward) const;
     base::Result<std::shared_ptr<Served>> create(Key const& key, identity::NodeId const& sender,
                                                  wire::v1::StageForward const& forward,
