@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <exception>
 
+#include <google/protobuf/stubs/logging.h>
+
 #include "app/commands.h"
 #include "app/process_inputs.h"
 #include "base/sabotage.h"
@@ -18,6 +20,8 @@ int main(int count, char** argv) {
     auto const environment = kith::app::take_environment(environ);
     ::umask(077);                   // whatever kith creates belongs to its user alone
     std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of one write, not the end
+    // It writes a line for each malformed message, so a peer could fill the disk (S22).
+    google::protobuf::SetLogHandler(nullptr);
     try {
         return static_cast<int>(kith::app::run_command_line(arguments, environment));
     } catch (std::exception const& error) {
