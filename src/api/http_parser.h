@@ -1,10 +1,11 @@
 // api/http_parser.h: bytes of one connection become one HTTP/1.1 request at a time, or a refusal.
 //
-// Sans-IO and strict: a subset of RFC 9112 on which no two readers can disagree, because request
-// smuggling is a disagreement. Refused: bare CR or LF, NUL, folded lines, a space before the colon,
-// absolute-form targets, versions other than 1.1, more than one Host, Content-Length or
-// Transfer-Encoding, both of the last two together, lists of lengths, any coding but "chunked",
-// chunk extensions and trailers.
+// Sans-IO. Boost.Beast reads the grammar (RFC 9112); this class decides what of it is accepted: a
+// subset on which no two readers can disagree, because request smuggling is a disagreement.
+// Refused: bare CR or LF, NUL, folded lines, a space before the colon, targets that are no absolute
+// path, versions other than 1.1, more than one Host, Content-Length or Transfer-Encoding, both of
+// the last two together, lists of lengths, any coding but "chunked", chunk extensions and trailers.
+// How the network cuts the bytes never matters.
 //
 //   head ---(empty line)---> head_ready ---accept_body()---> body ---> done
 //     \________________________|_______________________________|
@@ -13,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -20,11 +22,12 @@
 
 namespace kith::api {
 
-inline constexpr std::size_t head_bytes_max = 16U * 1024;
+inline constexpr std::uint32_t head_bytes_max = 16U * 1024;
 inline constexpr std::size_t target_bytes_max = 8U * 1024;
 inline constexpr std::size_t method_bytes_max = 16;
 inline constexpr std::size_t fields_count_max = 100;
-inline constexpr std::size_t chunk_size_digits_max = 8;
+// Between the data of two chunks: CRLF, 16 digits, CRLF; after the last one CRLF once more.
+inline constexpr std::size_t chunk_line_bytes_max = 22;
 
 struct HttpRefusal {
     unsigned status = 400;
@@ -35,18 +38,19 @@ class HttpParser {
 public:
     enum class State { head, head_ready, body, done, refused };
 
+    HttpParser();
+    ~HttpParser();
+
     // Consumes a prefix of `bytes` and returns its length. Stops early (before the end of `bytes`)
     // at head_ready, done and refused; bytes after a done request belong to the next one.
     std::size_t feed(std::string_view bytes);
 
     [[nodiscard]] State state() const { return state_; }
     // No byte of a request has been seen yet.
-    [[nodiscard]] bool untouched() const { return state_ == State::head && raw_.empty(); }
-    // From head_ready on.
+    [[nodiscard]] bool untouched() const { return state_ == State::head && framing_.empty(); }
+    // From head_ready until the first byte of the next request. Without a method while there is
+    // nothing that may be shown: no request line yet, or one that was refused.
     [[nodiscard]] HttpHead const& head() const { return head_; }
-    // What Content-Length promises; 0 without one. From head_ready on.
-    [[nodiscard]] std::uint64_t content_length() const { return content_length_; }
-    [[nodiscard]] bool has_body() const { return chunked_ || content_length_ > 0; }
     // In state refused.
     [[nodiscard]] HttpRefusal const& refusal() const { return refusal_; }
 
@@ -57,30 +61,21 @@ public:
     std::string take_body();
 
 private:
-    enum class ChunkState { size, size_end, data, data_cr, data_lf, last_cr, last_lf };
+    class Reader;  // Beast's parser; only http_parser.cpp sees it
 
     std::size_t feed_head(std::string_view bytes);
-    std::size_t feed_fixed(std::string_view bytes);
-    std::size_t feed_chunked(std::string_view bytes);
-    void on_chunk_character(char c);
-    void on_chunk_size_known();
-    std::size_t append_body(std::string_view bytes);
-    void parse_head();
-    bool parse_request_line(std::string_view line);
-    bool parse_field(std::string_view line);
-    bool check_framing();
-    bool refuse(unsigned status, std::string_view message);  // false, for returning
+    std::size_t feed_body(std::string_view bytes);
+    bool collect(char c);
+    void read_head();
+    std::size_t read_body(std::string_view bytes);
+    bool check_request_line();
+    bool check_fields();
+    bool refuse(unsigned status, std::string message);  // false, for returning
 
     State state_ = State::head;
-    std::string raw_;
+    std::unique_ptr<Reader> reader_;  // of this request
+    std::string framing_;             // the head or chunk line that is not complete yet
     HttpHead head_;
-    bool chunked_ = false;
-    std::uint64_t content_length_ = 0;
-    std::size_t body_bytes_max_ = 0;
-    std::uint64_t remaining_ = 0;  // of the body, or of the current chunk
-    ChunkState chunk_state_ = ChunkState::size;
-    std::size_t chunk_digits_ = 0;
-    std::string body_;
     HttpRefusal refusal_;
 };
 
