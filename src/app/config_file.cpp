@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/file_descriptor.h"
 #include "base/sabotage.h"
 
 #define TOML_EXCEPTIONS 0
@@ -25,21 +26,6 @@ using base::fail;
 std::string reason(int error) {
     return std::generic_category().message(error);
 }
-
-// Closes at the end of the scope.
-class OpenFile {
-public:
-    explicit OpenFile(int descriptor) : descriptor_(descriptor) {}
-    OpenFile(OpenFile const&) = delete;
-    OpenFile& operator=(OpenFile const&) = delete;
-    ~OpenFile() {
-        if (descriptor_ >= 0) ::close(descriptor_);
-    }
-    [[nodiscard]] int get() const { return descriptor_; }
-
-private:
-    int descriptor_;
-};
 
 base::Status check_private(int descriptor, fs::path const& path) {
     struct stat info {};
@@ -174,7 +160,8 @@ bool inside_git_tree(fs::path const& directory) {
 base::Result<std::optional<std::string>> read_private_file(fs::path const& path,
                                                            std::size_t bytes_max) {
     // O_NONBLOCK: opening a FIFO that somebody put there must not hang; check_private refuses it.
-    OpenFile const file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    base::FileDescriptor const file(
+        ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (file.get() < 0) {
         if (errno == ENOENT) return std::optional<std::string>{};
         if (errno == ELOOP)
@@ -213,7 +200,7 @@ base::Status prepare_config_directory(fs::path const& directory) {
                     directory.string() + " must belong to you and be writable by nobody else");
     if (!inside_git_tree(directory)) return {};
     auto const ignore = directory / ".gitignore";
-    OpenFile const file(
+    base::FileDescriptor const file(
         ::open(ignore.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (file.get() < 0) return {};  // one is there already, or the directory is read-only
     return write_all(file.get(), "# keys live here: nothing in this folder belongs in git\n*\n",
@@ -222,7 +209,7 @@ base::Status prepare_config_directory(fs::path const& directory) {
 
 base::Result<Written> write_default_config(fs::path const& directory) {
     auto const path = directory / config_file_name;
-    OpenFile const file(
+    base::FileDescriptor const file(
         ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (file.get() < 0 && errno == EEXIST) return Written::existed;
     if (file.get() < 0)

@@ -28,10 +28,10 @@ sigset_t watched() {
 base::Result<std::unique_ptr<SignalWatcher>> SignalWatcher::start(std::function<void()> first) {
     auto const set = watched();
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    int const signals = ::signalfd(-1, &set, SFD_CLOEXEC);
-    int const wake = ::eventfd(0, EFD_CLOEXEC);
-    std::unique_ptr<SignalWatcher> watcher(new SignalWatcher(signals, wake, std::move(first)));
-    if (signals < 0 || wake < 0)
+    std::unique_ptr<SignalWatcher> watcher(
+        new SignalWatcher(base::FileDescriptor(::signalfd(-1, &set, SFD_CLOEXEC)),
+                          base::FileDescriptor(::eventfd(0, EFD_CLOEXEC)), std::move(first)));
+    if (!watcher->signals_.is_open() || !watcher->wake_.is_open())
         return base::fail(base::Code::io, "the system does not let kith watch for signals");
     try {
         watcher->thread_ = std::thread([self = watcher.get()] { self->loop(); });
@@ -41,23 +41,22 @@ base::Result<std::unique_ptr<SignalWatcher>> SignalWatcher::start(std::function<
     return watcher;
 }
 
-SignalWatcher::SignalWatcher(int signals, int wake, std::function<void()> first)
-    : signals_(signals), wake_(wake), first_(std::move(first)) {}
+SignalWatcher::SignalWatcher(base::FileDescriptor signals, base::FileDescriptor wake,
+                             std::function<void()> first)
+    : signals_(std::move(signals)), wake_(std::move(wake)), first_(std::move(first)) {}
 
 SignalWatcher::~SignalWatcher() {
     if (thread_.joinable()) {
         std::uint64_t const one = 1;
-        [[maybe_unused]] auto const written = ::write(wake_, &one, sizeof(one));
+        [[maybe_unused]] auto const written = ::write(wake_.get(), &one, sizeof(one));
         thread_.join();
     }
-    if (signals_ >= 0) ::close(signals_);
-    if (wake_ >= 0) ::close(wake_);
     auto const set = watched();
     ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 void SignalWatcher::loop() {
-    std::array<pollfd, 2> polled{{{signals_, POLLIN, 0}, {wake_, POLLIN, 0}}};
+    std::array<pollfd, 2> polled{{{signals_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}}};
     for (;;) {
         if (::poll(polled.data(), polled.size(), -1) < 0) {
             if (errno == EINTR) continue;
@@ -65,7 +64,7 @@ void SignalWatcher::loop() {
         }
         if ((polled[1].revents & POLLIN) != 0) return;
         signalfd_siginfo info{};
-        if (::read(signals_, &info, sizeof(info)) != sizeof(info)) continue;
+        if (::read(signals_.get(), &info, sizeof(info)) != sizeof(info)) continue;
         auto const first = std::exchange(first_, nullptr);
         if (!first) ::_exit(128 + static_cast<int>(info.ssi_signo));
         first();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 
+#include "base/file_descriptor.h"
 #include "base/result.h"
 
 namespace kith::app {
@@ -22,11 +23,12 @@ public:
     SignalWatcher& operator=(SignalWatcher const&) = delete;
 
 private:
-    SignalWatcher(int signals, int wake, std::function<void()> first);
+    SignalWatcher(base::FileDescriptor signals, base::FileDescriptor wake,
+                  std::function<void()> first);
     void loop();
 
-    int signals_;  // signalfd(2)
-    int wake_;     // eventfd(2): readable means stop watching
+    base::FileDescriptor signals_;  // signalfd(2)
+    base::FileDescriptor wake_;     // eventfd(2): readable means stop watching
     std::function<void()> first_;
     std::thread thread_;
 };

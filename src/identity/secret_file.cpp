@@ -12,12 +12,14 @@
 #include <system_error>
 #include <utility>
 
+#include "base/file_descriptor.h"
 #include "base/sabotage.h"
 
 namespace kith::identity {
 
 using base::Code;
 using base::fail;
+using base::FileDescriptor;
 using std::filesystem::path;
 
 namespace {
@@ -30,21 +32,6 @@ constexpr int attempts_max =
     64;  // temporary names tried, and creations retried after a cleaner took our file
 constexpr std::size_t leftovers_max = 1024;  // folder entries looked at
 
-class File {
-public:
-    explicit File(int descriptor) : descriptor_(descriptor) {}
-    ~File() {
-        if (descriptor_ >= 0) ::close(descriptor_);
-    }
-    File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-    File& operator=(File&&) = delete;
-    [[nodiscard]] int get() const { return descriptor_; }
-    [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
-
-private:
-    int descriptor_;
-};
-
 std::unexpected<base::Error> failed(std::string const& what, path const& where) {
     auto const error = errno;
     return fail(error == ENOENT ? Code::not_found : Code::io,
@@ -55,8 +42,8 @@ path folder_of(path const& file) {
     return file.has_parent_path() ? file.parent_path() : path(".");
 }
 
-base::Result<File> open_directory(path const& directory) {
-    File out(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+base::Result<FileDescriptor> open_directory(path const& directory) {
+    FileDescriptor out(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!out.is_open()) return failed("cannot open folder", directory);
     struct stat info {};
     if (::fstat(out.get(), &info) != 0) return failed("cannot examine folder", directory);
@@ -70,11 +57,12 @@ base::Result<File> open_directory(path const& directory) {
 
 // Opens the file for reading after everything about it was checked on the open descriptor, so that
 // nothing can be exchanged between check and use.
-base::Result<File> open_checked(File const& directory, path const& file) {
+base::Result<FileDescriptor> open_checked(FileDescriptor const& directory, path const& file) {
     auto const name = file.filename();
     int const follow = KITH_GUARD("P22.symlink", false) ? 0 : O_NOFOLLOW;
     // O_NONBLOCK: a FIFO in place of the file must not hang us.
-    File out(::openat(directory.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | follow));
+    FileDescriptor out(
+        ::openat(directory.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | follow));
     if (!out.is_open() && errno == ELOOP)
         return fail(Code::forbidden,
                     file.string() +
@@ -112,12 +100,13 @@ std::string temporary_prefix(path const& file) {
 // A temporary file that is locked as long as its writer lives; removed unless it was renamed.
 class Temporary {
 public:
-    static base::Result<Temporary> create(File const& directory, path const& file) {
+    static base::Result<Temporary> create(FileDescriptor const& directory, path const& file) {
         for (int attempt = 0; attempt < attempts_max; ++attempt) {
             auto name =
                 temporary_prefix(file) + std::to_string(::gettid()) + "-" + std::to_string(attempt);
-            File out(::openat(directory.get(), name.c_str(),
-                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, file_mode));
+            FileDescriptor out(::openat(directory.get(), name.c_str(),
+                                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                                        file_mode));
             if (!out.is_open() && errno == EEXIST) continue;
             if (!out.is_open()) return failed("cannot create a file beside", file);
             Temporary temporary(directory, std::move(name), std::move(out));
@@ -151,7 +140,7 @@ public:
     void renamed() { name_.clear(); }
 
 private:
-    Temporary(File const& directory, std::string name, File file)
+    Temporary(FileDescriptor const& directory, std::string name, FileDescriptor file)
         : directory_(directory), name_(std::move(name)), file_(std::move(file)) {}
 
     // False once somebody removed the file: its name may then be another writer's.
@@ -160,9 +149,9 @@ private:
         return ::fstat(file_.get(), &info) == 0 && info.st_nlink > 0;
     }
 
-    File const& directory_;
+    FileDescriptor const& directory_;
     std::string name_;
-    File file_;
+    FileDescriptor file_;
 };
 
 enum class IfExists { refuse, replace };
@@ -171,8 +160,8 @@ enum class Outcome {
     taken
 };  // taken: a cleaner removed our temporary file before we had locked it
 
-base::Result<Outcome> put_in_place(File const& directory, path const& file, base::ByteView content,
-                                   IfExists if_exists) {
+base::Result<Outcome> put_in_place(FileDescriptor const& directory, path const& file,
+                                   base::ByteView content, IfExists if_exists) {
     auto temporary = KITH_TRY(Temporary::create(directory, file));
     KITH_TRY(temporary.fill(content, file));
     auto const name = file.filename();
@@ -265,7 +254,7 @@ void remove_leftovers(path const& file) {
         if (entry == nullptr) return;
         std::string const name = entry->d_name;
         if (!name.starts_with(prefix)) continue;
-        File const found(
+        FileDescriptor const found(
             ::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
         // A writer at work holds the lock; one that was killed does not.
         if (found.is_open() && ::flock(found.get(), LOCK_EX | LOCK_NB) == 0)
@@ -276,11 +265,12 @@ void remove_leftovers(path const& file) {
 base::Status keep_out_of_git(path const& directory) {
     if (!is_inside_git(directory)) return {};
     auto const file = directory / ".gitignore";
-    File const created(
+    FileDescriptor const created(
         ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, file_mode));
     if (created.is_open()) return write_all(created.get(), base::as_bytes("*\n"), file);
     if (errno != EEXIST) return failed("cannot create", file);
-    File const existing(::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+    FileDescriptor const existing(
+        ::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     base::ByteArray<4096> buffer;
     auto const got = existing.is_open() ? ::read(existing.get(), buffer.data(), buffer.size()) : -1;
     auto const text =

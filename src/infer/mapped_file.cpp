@@ -3,21 +3,15 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "base/file_descriptor.h"
+
 namespace kith::infer {
 namespace {
-
-struct FileDescriptor {
-    int value = -1;
-    ~FileDescriptor() {
-        if (value >= 0) ::close(value);
-    }
-};
 
 base::Result<MappedFile> failed(char const* what, std::string const& path) {
     auto const code = errno == ENOENT ? base::Code::not_found : base::Code::io;
@@ -28,15 +22,15 @@ base::Result<MappedFile> failed(char const* what, std::string const& path) {
 
 base::Result<MappedFile> MappedFile::open(std::string const& path) {
     // O_NONBLOCK: a FIFO of that name must not hang us; it is refused below.
-    FileDescriptor const file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    if (file.value < 0) return failed("cannot open", path);
+    base::FileDescriptor const file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file.is_open()) return failed("cannot open", path);
     struct stat status {};
-    if (::fstat(file.value, &status) != 0) return failed("cannot stat", path);
+    if (::fstat(file.get(), &status) != 0) return failed("cannot stat", path);
     if (!S_ISREG(status.st_mode))
         return base::fail(base::Code::invalid, path + " is not a regular file");
     if (status.st_size <= 0) return base::fail(base::Code::invalid, path + " is empty");
     auto const size = static_cast<std::size_t>(status.st_size);
-    void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.value, 0);
+    void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
     if (data == MAP_FAILED) return failed("cannot map", path);
     return MappedFile(static_cast<std::uint8_t const*>(data), size);
 }

@@ -24,7 +24,7 @@ constexpr int retry_ms = 100;
 base::Result<std::unique_ptr<UnixAcceptor>> UnixAcceptor::start(FileDescriptor listener,
                                                                 OnConnection on_connection) {
     FileDescriptor wake(::eventfd(0, EFD_CLOEXEC));
-    if (!wake.valid()) return base::fail(base::Code::io, "cannot create an eventfd");
+    if (!wake.is_open()) return base::fail(base::Code::io, "cannot create an eventfd");
     std::unique_ptr<UnixAcceptor> acceptor(
         new UnixAcceptor(std::move(listener), std::move(wake), std::move(on_connection)));
     try {
@@ -55,7 +55,7 @@ void UnixAcceptor::loop() {
 void UnixAcceptor::accept_one() {
     FileDescriptor connection(
         ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!connection.valid()) {
+    if (!connection.is_open()) {
         if (errno != EINTR && errno != ECONNABORTED) (void)wait(Wait::pause);
         return;
     }

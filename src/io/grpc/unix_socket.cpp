@@ -40,7 +40,7 @@ base::Result<Address> address_of(fs::path const& path) {
     if (text.size() >= sizeof(address.name.sun_path)) {
         address.directory =
             FileDescriptor(::open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-        if (!address.directory.valid())
+        if (!address.directory.is_open())
             return fail(errno == ENOENT ? Code::unavailable : Code::io,
                         "cannot open " + path.parent_path().string() + ": " + reason(errno));
         text = "/proc/self/fd/" + std::to_string(address.directory.get()) + "/" +
@@ -58,7 +58,7 @@ sockaddr const* generic(Address const& address) {
 
 base::Result<FileDescriptor> open_socket() {
     FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!socket.valid()) return fail(Code::io, "cannot open a Unix socket: " + reason(errno));
+    if (!socket.is_open()) return fail(Code::io, "cannot open a Unix socket: " + reason(errno));
     return socket;
 }
 
@@ -96,18 +96,6 @@ base::Status remove_stale(fs::path const& path) {
 }
 
 }  // namespace
-
-FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
-    if (this != &other) {
-        if (descriptor_ >= 0) ::close(descriptor_);
-        descriptor_ = std::exchange(other.descriptor_, -1);
-    }
-    return *this;
-}
-
-FileDescriptor::~FileDescriptor() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-}
 
 base::Result<FileDescriptor> listen_unix(fs::path const& path) {
     KITH_TRY(check_directory(path.parent_path()));

@@ -9,29 +9,13 @@
 #include <sys/types.h>
 
 #include <filesystem>
-#include <utility>
 
+#include "base/file_descriptor.h"
 #include "base/result.h"
 
 namespace kith::io {
 
-// Owns one file descriptor.
-class FileDescriptor {
-public:
-    FileDescriptor() = default;
-    explicit FileDescriptor(int descriptor) : descriptor_(descriptor) {}
-    FileDescriptor(FileDescriptor&& other) noexcept
-        : descriptor_(std::exchange(other.descriptor_, -1)) {}
-    FileDescriptor& operator=(FileDescriptor&& other) noexcept;
-    ~FileDescriptor();
-
-    [[nodiscard]] int get() const { return descriptor_; }
-    [[nodiscard]] bool valid() const { return descriptor_ >= 0; }
-    [[nodiscard]] int release() { return std::exchange(descriptor_, -1); }
-
-private:
-    int descriptor_ = -1;
-};
+using base::FileDescriptor;
 
 // Pending connections the kernel keeps for us.
 inline constexpr int listen_backlog_max = 64;
