@@ -8,26 +8,17 @@
 #include <string>
 
 #include "api/http_auth.h"
+#include "base/temporary_folder.h"
 
 namespace kith::api {
 namespace {
 
-class Folder {
-public:
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "kith-key-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-    ~Folder() { std::filesystem::remove_all(path); }
-    Folder(Folder const&) = delete;
-    Folder& operator=(Folder const&) = delete;
-    [[nodiscard]] std::filesystem::path file() const { return path / api_key_file_name; }
+struct Folder : base::TemporaryFolder {
+    [[nodiscard]] std::filesystem::path file() const { return path() / api_key_file_name; }
     void write(std::string const& content, mode_t mode) const {
         std::ofstream(file()) << content;
         REQUIRE(::chmod(file().c_str(), mode) == 0);
     }
-    std::filesystem::path path;
 };
 
 base::ByteArray<32> bytes_of(std::uint8_t value) {
@@ -37,7 +28,7 @@ base::ByteArray<32> bytes_of(std::uint8_t value) {
 }
 
 base::Code refused(Folder const& folder) {
-    auto const result = load_or_create_api_key(folder.path, bytes_of(9));
+    auto const result = load_or_create_api_key(folder.path(), bytes_of(9));
     REQUIRE_FALSE(result.has_value());
     return result.error().code;
 }
@@ -46,7 +37,7 @@ base::Code refused(Folder const& folder) {
 
 TEST_CASE("S43: the generated key is 32 random bytes in hex, in a file only its owner can read") {
     Folder const folder;
-    auto const made = load_or_create_api_key(folder.path, bytes_of(0xab));
+    auto const made = load_or_create_api_key(folder.path(), bytes_of(0xab));
     REQUIRE(made.has_value());
     std::string text;
     for (int i = 0; i < 32; ++i) text += "ab";
@@ -54,7 +45,7 @@ TEST_CASE("S43: the generated key is 32 random bytes in hex, in a file only its 
     struct stat info {};
     REQUIRE(::stat(folder.file().c_str(), &info) == 0);
     CHECK((info.st_mode & 0777U) == 0600U);
-    auto const again = load_or_create_api_key(folder.path, bytes_of(0xcd));
+    auto const again = load_or_create_api_key(folder.path(), bytes_of(0xcd));
     REQUIRE(again.has_value());
     CHECK(base::as_text(again->text.view()) == text);
     auto const key = ApiKey::create(base::as_text(again->text.view()));

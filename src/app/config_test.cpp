@@ -9,6 +9,7 @@
 #include "app/config_file.h"
 #include "app/config_keys.h"
 #include "base/code_of.h"
+#include "base/temporary_folder.h"
 
 using namespace kith;
 using namespace kith::app;
@@ -16,27 +17,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-class Folder {
-public:
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "kith-config-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-    ~Folder() {
-        std::error_code ignored;
-        fs::remove_all(path, ignored);
-    }
+struct Folder : base::TemporaryFolder {
     void write(std::string const& text, ::mode_t mode = 0600) const {
-        std::ofstream(path / "config.toml") << text;
-        REQUIRE(::chmod((path / "config.toml").c_str(), mode) == 0);
+        std::ofstream(path() / "config.toml") << text;
+        REQUIRE(::chmod((path() / "config.toml").c_str(), mode) == 0);
     }
     [[nodiscard]] SettingsSources sources() const {
-        return {.config_directory = path.string(), .environment = {}, .flags = {}};
+        return {.config_directory = path().string(), .environment = {}, .flags = {}};
     }
     [[nodiscard]] base::Result<Settings> load() const { return load_settings(sources()); }
-
-    fs::path path;
 };
 
 bool contains(std::string const& text, std::string_view part) {
@@ -54,17 +43,17 @@ TEST_CASE("without a file the defaults hold, and loading creates nothing") {
     CHECK_FALSE(settings->api_key.has_value());
     CHECK_FALSE(settings->encrypted_pipeline);
     CHECK(settings->log_level == LogLevel::info);
-    CHECK(fs::is_empty(folder.path));
+    CHECK(fs::is_empty(folder.path()));
 }
 
 TEST_CASE("with --config-dir everything lives below it") {
     Folder folder;
     auto const settings = folder.load();
     REQUIRE(settings.has_value());
-    CHECK(settings->config_directory == folder.path);
-    CHECK(settings->state_directory == folder.path);
-    CHECK(settings->models_directory == folder.path / "models");
-    CHECK(settings->control_socket == folder.path / "run" / "control.sock");
+    CHECK(settings->config_directory == folder.path());
+    CHECK(settings->state_directory == folder.path());
+    CHECK(settings->models_directory == folder.path() / "models");
+    CHECK(settings->control_socket == folder.path() / "run" / "control.sock");
 }
 
 TEST_CASE("KITH_CONFIG_DIR stands in for the flag, and the flag wins") {
@@ -210,14 +199,14 @@ TEST_CASE("P26: a configuration of another user, a link and a FIFO are refused")
     Folder folder;
     if (::geteuid() == 0) {
         folder.write("");
-        REQUIRE(::chown((folder.path / "config.toml").c_str(), 65534, 65534) == 0);
+        REQUIRE(::chown((folder.path() / "config.toml").c_str(), 65534, 65534) == 0);
         CHECK(base::code_of(folder.load()) == base::Code::forbidden);
-        fs::remove(folder.path / "config.toml");
+        fs::remove(folder.path() / "config.toml");
     }
-    fs::create_symlink("/dev/null", folder.path / "config.toml");
+    fs::create_symlink("/dev/null", folder.path() / "config.toml");
     CHECK(base::code_of(folder.load()) == base::Code::forbidden);
-    fs::remove(folder.path / "config.toml");
-    REQUIRE(::mkfifo((folder.path / "config.toml").c_str(), 0600) == 0);
+    fs::remove(folder.path() / "config.toml");
+    REQUIRE(::mkfifo((folder.path() / "config.toml").c_str(), 0600) == 0);
     CHECK(base::code_of(folder.load()) == base::Code::forbidden);
 }
 
@@ -231,7 +220,7 @@ TEST_CASE("a configuration at the size limit is read, one byte more is not") {
 
 TEST_CASE("the default file is private, is left alone the second time, and means the defaults") {
     Folder folder;
-    auto const directory = folder.path / "new";
+    auto const directory = folder.path() / "new";
     REQUIRE(prepare_config_directory(directory).has_value());
     CHECK(write_default_config(directory) == Written::created);
     struct stat info {};
@@ -265,20 +254,20 @@ TEST_CASE("the values shown in the default file are the built-in ones") {
 
 TEST_CASE("P24: inside a git tree an ignore file keeps keys out of commits") {
     Folder folder;
-    fs::create_directories(folder.path / "project" / ".git");
-    auto const directory = folder.path / "project" / "kith";
+    fs::create_directories(folder.path() / "project" / ".git");
+    auto const directory = folder.path() / "project" / "kith";
     REQUIRE(prepare_config_directory(directory).has_value());
     std::ifstream file(directory / ".gitignore");
     std::string const text((std::istreambuf_iterator<char>(file)), {});
     CHECK(contains(text, "\n*\n"));
-    REQUIRE(prepare_config_directory(folder.path / "outside").has_value());
-    CHECK_FALSE(fs::exists(folder.path / "outside" / ".gitignore"));
+    REQUIRE(prepare_config_directory(folder.path() / "outside").has_value());
+    CHECK_FALSE(fs::exists(folder.path() / "outside" / ".gitignore"));
 }
 
 TEST_CASE("a configuration directory that others may write to is refused") {
     Folder folder;
-    REQUIRE(::chmod(folder.path.c_str(), 0770) == 0);
-    CHECK(base::code_of(prepare_config_directory(folder.path)) == base::Code::forbidden);
+    REQUIRE(::chmod(folder.path().c_str(), 0770) == 0);
+    CHECK(base::code_of(prepare_config_directory(folder.path())) == base::Code::forbidden);
 }
 
 TEST_CASE("endpoints are HOST:PORT and nothing else") {

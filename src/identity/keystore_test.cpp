@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/temporary_folder.h"
 #include "identity/secret_file.h"
 
 using namespace kith;
@@ -25,26 +26,12 @@ namespace {
 
 constexpr base::UnixTime now{1'800'000'000};
 
-// A folder of its own for each test, removed afterwards.
-class Folder {
-public:
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "kith-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~Folder() { std::filesystem::remove_all(path_); }
-    Folder(Folder const&) = delete;
-    Folder& operator=(Folder const&) = delete;
-    [[nodiscard]] path const& get() const { return path_; }
-    [[nodiscard]] path key() const { return path_ / identity_file_name; }
+struct Folder : base::TemporaryFolder {
+    [[nodiscard]] std::filesystem::path key() const { return path() / identity_file_name; }
     [[nodiscard]] std::size_t files_count() const {
-        auto const entries = std::filesystem::directory_iterator(path_);
+        auto const entries = std::filesystem::directory_iterator(path());
         return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
     }
-
-private:
-    path path_;
 };
 
 crypto::Secret<identity_random_bytes> random_of(std::uint8_t byte) {
@@ -54,7 +41,7 @@ crypto::Secret<identity_random_bytes> random_of(std::uint8_t byte) {
 }
 
 base::Result<Identity> load_or_create(Folder const& folder, std::uint8_t byte) {
-    return load_or_create_identity(folder.get(), random_of(byte), now);
+    return load_or_create_identity(folder.path(), random_of(byte), now);
 }
 
 mode_t mode_of(path const& file) {
@@ -87,7 +74,7 @@ void refused(Folder const& folder, Code code, std::string_view word) {
 
 TEST_CASE("P6: an identity is made once and loaded ever after") {
     Folder const folder;
-    CHECK(load_identity(folder.get()).error().code == Code::not_found);
+    CHECK(load_identity(folder.path()).error().code == Code::not_found);
     auto const first = load_or_create(folder, 1);
     REQUIRE(first);
     auto const second = load_or_create(folder, 2);
@@ -101,7 +88,7 @@ TEST_CASE("P22: whatever the umask, the key is 0600 and its folder 0700") {
     Folder const folder;
     for (mode_t const mask : {0U, 0777U, 022U}) {
         if (mask == 0777 && ::geteuid() != 0) continue;  // then not even we may enter the folder
-        auto const directory = folder.get() / std::to_string(mask);
+        auto const directory = folder.path() / std::to_string(mask);
         auto const previous = ::umask(mask);
         auto const made = load_or_create_identity(directory, random_of(1), now);
         ::umask(previous);
@@ -137,10 +124,10 @@ TEST_CASE("P22: a key or folder of another owner, and a folder others may write 
     Folder const folder;
     REQUIRE(load_or_create(folder, 1));
     for (mode_t const mode : {0777U, 0770U, 0702U}) {
-        REQUIRE(::chmod(folder.get().c_str(), mode) == 0);
+        REQUIRE(::chmod(folder.path().c_str(), mode) == 0);
         refused(folder, Code::forbidden, "chmod go-w");
     }
-    REQUIRE(::chmod(folder.get().c_str(), 0700) == 0);
+    REQUIRE(::chmod(folder.path().c_str(), 0700) == 0);
     if (::geteuid() != 0) {  // only root can give files away; others look at one of root's
         auto const foreign = read_secret_file("/etc/passwd");
         REQUIRE(!foreign);
@@ -150,9 +137,9 @@ TEST_CASE("P22: a key or folder of another owner, and a folder others may write 
     REQUIRE(::chown(folder.key().c_str(), 12345, 12345) == 0);
     refused(folder, Code::forbidden, "chown");
     REQUIRE(::chown(folder.key().c_str(), 0, 0) == 0);
-    REQUIRE(::chown(folder.get().c_str(), 12345, 12345) == 0);
+    REQUIRE(::chown(folder.path().c_str(), 12345, 12345) == 0);
     CHECK(!load_or_create(folder, 1));
-    REQUIRE(::chown(folder.get().c_str(), 0, 0) == 0);
+    REQUIRE(::chown(folder.path().c_str(), 0, 0) == 0);
     CHECK(load_or_create(folder, 1));
 }
 
@@ -211,7 +198,7 @@ TEST_CASE("P6: of many starting at once one creates the identity and all have it
             for (std::size_t i = 0; i < addresses.size(); ++i) {
                 threads.emplace_back([&failures, &addresses, &folder, i] {
                     auto const made = load_or_create_identity(
-                        folder.get(), random_of(static_cast<std::uint8_t>(i)), now);
+                        folder.path(), random_of(static_cast<std::uint8_t>(i)), now);
                     if (made)
                         addresses[i] = made->address();
                     else
@@ -229,10 +216,10 @@ TEST_CASE("a binding that is due is renewed on loading, and the file keeps the h
     Folder const folder;
     REQUIRE(load_or_create(folder, 1));
     base::UnixTime const later{base::seconds(now) + binding_renewal_seconds};
-    auto const renewed = load_or_create_identity(folder.get(), random_of(7), later);
+    auto const renewed = load_or_create_identity(folder.path(), random_of(7), later);
     REQUIRE(renewed);
     CHECK(renewed->binding().body.counter == 2);
-    auto const loaded = load_identity(folder.get());
+    auto const loaded = load_identity(folder.path());
     REQUIRE(loaded);
     CHECK(loaded->binding() == renewed->binding());
     CHECK(mode_of(folder.key()) == 0600);
@@ -241,9 +228,9 @@ TEST_CASE("a binding that is due is renewed on loading, and the file keeps the h
 
 TEST_CASE("P26: what a killed writer left is removed, what a writer at work has is not") {
     Folder const folder;
-    auto const dead = folder.get() / ".identity.key.tmp-77-0";
-    auto const alive = folder.get() / ".identity.key.tmp-78-0";
-    auto const other = folder.get() / ".swarm.key.tmp-77-0";
+    auto const dead = folder.path() / ".identity.key.tmp-77-0";
+    auto const alive = folder.path() / ".identity.key.tmp-78-0";
+    auto const other = folder.path() / ".swarm.key.tmp-77-0";
     write_raw(dead, "secret");
     write_raw(alive, "secret");
     write_raw(other, "secret");
@@ -258,7 +245,7 @@ TEST_CASE("P26: what a killed writer left is removed, what a writer at work has 
 
 TEST_CASE("a secret file is written once, replaced whole, and limited") {
     Folder const folder;
-    auto const file = folder.get() / "api.key";
+    auto const file = folder.path() / "api.key";
     CHECK(read_secret_file(file).error().code == Code::not_found);
     REQUIRE(write_new_secret_file(file, base::as_bytes("one")));
     CHECK(write_new_secret_file(file, base::as_bytes("two")).error().code == Code::conflict);
@@ -284,13 +271,13 @@ TEST_CASE("a secret file is written once, replaced whole, and limited") {
 TEST_CASE(
     "P24: inside a git work tree the folder keeps its files out of git, or says that it cannot") {
     Folder const folder;
-    std::filesystem::create_directory(folder.get() / ".git");
-    auto const directory = folder.get() / "sub" / "kith";
+    std::filesystem::create_directory(folder.path() / ".git");
+    auto const directory = folder.path() / "sub" / "kith";
     REQUIRE(load_or_create_identity(directory, random_of(1), now));
     CHECK(content_of(directory / ".gitignore") == "*\n");
     REQUIRE(load_or_create_identity(directory, random_of(1), now));
 
-    auto const careless = folder.get() / "careless";
+    auto const careless = folder.path() / "careless";
     std::filesystem::create_directory(careless);
     write_raw(careless / ".gitignore", "*.o\n");
     auto const result = load_or_create_identity(careless, random_of(1), now);
@@ -302,5 +289,5 @@ TEST_CASE(
 
     Folder const outside;
     REQUIRE(load_or_create(outside, 1));
-    CHECK(!std::filesystem::exists(outside.get() / ".gitignore"));
+    CHECK(!std::filesystem::exists(outside.path() / ".gitignore"));
 }

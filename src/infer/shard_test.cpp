@@ -1,7 +1,6 @@
 #include "infer/shard.h"
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <boost/json.hpp>
 #include <filesystem>
@@ -9,6 +8,7 @@
 #include <functional>
 
 #include "base/code_of.h"
+#include "base/temporary_folder.h"
 #include "crypto/blake3.h"
 #include "infer/model_tool.h"
 #include "infer/stage.h"
@@ -21,18 +21,10 @@ namespace fs = std::filesystem;
 using base::Code;
 using base::code_of;
 
-// A folder of its own, removed at the end.
-struct Folder {
-    std::string path;
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "kith-infer-XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        path = name;
+struct Folder : base::TemporaryFolder {
+    [[nodiscard]] std::string file(std::string const& name) const {
+        return (path() / name).string();
     }
-    Folder(Folder const&) = delete;
-    Folder& operator=(Folder const&) = delete;
-    ~Folder() { fs::remove_all(path); }
-    [[nodiscard]] std::string file(std::string const& name) const { return path + "/" + name; }
 };
 
 std::string write_model(Folder const& folder, SynthShape const& shape) {
@@ -110,12 +102,12 @@ TEST_CASE("a model cut anywhere computes the same bits as the whole, head tied o
             Folder const folder;
             auto const path = write_model(folder, small(head));
             auto const plan = parse_cuts(cuts, 4).value();
-            auto const manifest = cut_model(path, folder.path, {.plan = plan});
+            auto const manifest = cut_model(path, folder.path(), {.plan = plan});
             if (!manifest) FAIL(manifest.error().message);
             auto const whole = Model::load_path(path).value();
             std::vector<std::shared_ptr<Model const>> parts;
             for (auto const& entry : manifest->shards) {
-                auto part = load_verified(folder.path, {entry});
+                auto part = load_verified(folder.path(), {entry});
                 if (!part) FAIL(part.error().message);
                 parts.push_back(*part);
                 CHECK((*part)->has_embedding() == entry.has_embedding);
@@ -124,11 +116,11 @@ TEST_CASE("a model cut anywhere computes the same bits as the whole, head tied o
             }
             CHECK(logits_of(parts, plan) == logits_of({whole}, {{0, 4}}));
             // All shards together are the whole again; both ends alone are what a requester holds.
-            auto const joined = load_verified(folder.path, manifest->shards);
+            auto const joined = load_verified(folder.path(), manifest->shards);
             REQUIRE(joined.has_value());
             CHECK(logits_of({*joined}, {{0, 4}}) == logits_of({whole}, {{0, 4}}));
             auto const ends =
-                load_verified(folder.path, {manifest->shards.front(), manifest->shards.back()});
+                load_verified(folder.path(), {manifest->shards.front(), manifest->shards.back()});
             REQUIRE(ends.has_value());
             CHECK(((*ends)->has_embedding() && (*ends)->has_head()));
         }
@@ -137,14 +129,14 @@ TEST_CASE("a model cut anywhere computes the same bits as the whole, head tied o
 TEST_CASE("a member in the middle holds neither end, nor the tokenizer") {
     Folder const folder;
     auto const manifest =
-        cut_model(write_model(folder, small()), folder.path, {.plan = default_shard_plan(4, 2)})
+        cut_model(write_model(folder, small()), folder.path(), {.plan = default_shard_plan(4, 2)})
             .value();
     REQUIRE(manifest.shards.size() == 4);
     CHECK(manifest.shards[0].layers == LayerRange{0, 0});
     CHECK(manifest.shards[1].layers == LayerRange{0, 2});
     CHECK(manifest.shards[2].layers == LayerRange{2, 4});
     CHECK(manifest.shards[3].layers == LayerRange{4, 4});
-    auto const middle = load_verified(folder.path, {manifest.shards[1]}).value();
+    auto const middle = load_verified(folder.path(), {manifest.shards[1]}).value();
     auto const info = middle->info();
     CHECK_FALSE(info.has_embedding);
     CHECK_FALSE(info.has_head);
@@ -161,7 +153,7 @@ TEST_CASE("a member in the middle holds neither end, nor the tokenizer") {
 TEST_CASE("S87: a shard with one bit changed, cut short, longer or swapped is not loaded") {
     Folder const folder;
     auto const manifest =
-        cut_model(write_model(folder, small()), folder.path, {.plan = default_shard_plan(4, 2)})
+        cut_model(write_model(folder, small()), folder.path(), {.plan = default_shard_plan(4, 2)})
             .value();
     auto const& entry = manifest.shards[1];
     auto const path = folder.file(entry.file);
@@ -169,7 +161,7 @@ TEST_CASE("S87: a shard with one bit changed, cut short, longer or swapped is no
     std::string const original((std::istreambuf_iterator<char>(in)), {});
     auto const load_with = [&](std::string const& content) {
         std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
-        auto const model = load_verified(folder.path, {entry});
+        auto const model = load_verified(folder.path(), {entry});
         return model ? std::optional<Code>() : model.error().code;
     };
     CHECK_FALSE(load_with(original).has_value());
@@ -184,17 +176,17 @@ TEST_CASE("S87: a shard with one bit changed, cut short, longer or swapped is no
     auto swapped = manifest.shards[2];
     swapped.file = entry.file;
     swapped.size = entry.size;
-    CHECK(code_of(load_verified(folder.path, {swapped})) == Code::corrupt);
+    CHECK(code_of(load_verified(folder.path(), {swapped})) == Code::corrupt);
     auto escaping = entry;
     escaping.file = "../" + entry.file;
-    CHECK(code_of(load_verified(folder.path, {escaping})) == Code::invalid);
+    CHECK(code_of(load_verified(folder.path(), {escaping})) == Code::invalid);
     fs::remove(path);
-    CHECK(code_of(load_verified(folder.path, {entry})) == Code::not_found);
+    CHECK(code_of(load_verified(folder.path(), {entry})) == Code::not_found);
 }
 
 TEST_CASE("the manifest is the same after writing and parsing, and so is the model's id") {
     Folder const folder;
-    auto const manifest = cut_model(write_model(folder, small()), folder.path, {}).value();
+    auto const manifest = cut_model(write_model(folder, small()), folder.path(), {}).value();
     std::ifstream in(folder.file("manifest.json"));
     std::string const text((std::istreambuf_iterator<char>(in)), {});
     auto const parsed = parse_manifest(base::as_bytes(text));
@@ -307,18 +299,18 @@ TEST_CASE("cuts are ascending layer numbers") {
 TEST_CASE("files of different models, twice the same, or with a layer missing are refused") {
     Folder const a;
     Folder const b;
-    auto const first = cut_model(write_model(a, small()), a.path, {}).value();
+    auto const first = cut_model(write_model(a, small()), a.path(), {}).value();
     auto shape = small();
     shape.feed_forward_size = 128;
-    auto const second = cut_model(write_model(b, shape), b.path, {}).value();
+    auto const second = cut_model(write_model(b, shape), b.path(), {}).value();
     std::vector<MappedFile> mixed;
     mixed.push_back(MappedFile::open(a.file("shard_000.gguf")).value());
     mixed.push_back(MappedFile::open(b.file("shard_001.gguf")).value());
     CHECK(Model::load(std::move(mixed)).error().message.find("different models") !=
           std::string::npos);
-    CHECK_FALSE(load_verified(a.path, {first.shards[1], first.shards[1]}).has_value());
+    CHECK_FALSE(load_verified(a.path(), {first.shards[1], first.shards[1]}).has_value());
     CHECK_FALSE(Model::load({}).has_value());
-    CHECK(code_of(cut_model(a.file("shard_001.gguf"), b.path, {})) == Code::invalid);
+    CHECK(code_of(cut_model(a.file("shard_001.gguf"), b.path(), {})) == Code::invalid);
 }
 
 TEST_CASE("the model tool answers in JSON, and says why where it cannot") {
@@ -336,13 +328,13 @@ TEST_CASE("the model tool answers in JSON, and says why where it cannot") {
     auto const logits = parse(model_logits({.path = path, .tokens = {1, 2, 3}, .top_k = 3}));
     CHECK(logits.at("logits").as_array().size() == 512);
     CHECK(logits.at("top").as_array().size() == 3);
-    auto const cut = parse(model_shard({.path = path, .folder = folder.path, .cuts = "0,2,4"}));
+    auto const cut = parse(model_shard({.path = path, .folder = folder.path(), .cuts = "0,2,4"}));
     CHECK(cut.at("shards").as_array().size() == 4);
     CHECK(cut.at("id").as_string().size() == 64);
     CHECK(code_of(model_logits({.path = path, .tokens = {}})) == Code::invalid);
     CHECK(code_of(model_logits({.path = path, .tokens = {512}})) == Code::invalid);
     CHECK(code_of(model_inspect({.path = folder.file("none")})) == Code::not_found);
-    CHECK(code_of(model_inspect({.path = folder.path})) == Code::invalid);
+    CHECK(code_of(model_inspect({.path = folder.path()})) == Code::invalid);
     auto const part = folder.file("shard_001.gguf");
     CHECK(code_of(model_logits({.path = part, .tokens = {1}})) == Code::invalid);
     CHECK(code_of(model_tokenize({.path = part, .text = "x"})) == Code::invalid);

@@ -71,23 +71,12 @@ TEST_CASE("S66: no token id reaches another machine, even when a plan sends the 
     auto& remote = bench.add_member(asker);
     bench.add_model(asker);
     REQUIRE(bench.fetch(remote, {}).has_value());
-    auto models = ask::ModelStore::open(asker.models, 1).value();
     std::vector<std::string> warnings;
-    auto const model = ask::load_model(asker.model_folder(), 1, warnings).value();
     ask::Plan plan;
-    plan.model = model;
-    plan.stages = {{.node = remote.identity.node_id(),
-                    .layers = {0, 4},
-                    .does_embedding = true,
-                    .does_head = true}};
+    plan.model = ask::load_model(asker.model_folder(), 1, warnings).value();
     plan.flags = ask::effective(vectors_only);
     plan.prompt = {65, 66, 67};
-    plan.tokens_max = 1;
-    auto const pipeline = ask::Pipeline::create(
-                              *asker.node, asker.pool, plan, {{1}}, [](auto const&) {}, [] {})
-                              .value();
-    pipeline->start(bench.clock.now());
-    bench.settle();
+    bench.compute_on(remote, asker, plan);
     CHECK(remote.recorder.token_ids().empty());
     CHECK(remote.ask->stage_server().forwards_computed() == 0);
 }

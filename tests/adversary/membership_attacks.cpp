@@ -53,6 +53,20 @@ base::Bytes certificate(identity::Identity const& signer, membership::SwarmId co
     return body;
 }
 
+// A member with evil intent and an open session to ada.
+struct Infiltrated {
+    Infiltrated() {
+        member.join(op, bench.invite(op));
+        bench.run_for(1s);  // the list that names the member reaches ada
+        member.open_session(ada);
+        REQUIRE(member.session_ready());
+    }
+    SwarmBench bench;
+    Machine& op = bench.add_operator();
+    Machine& ada = bench.add_member(op);
+    Hostile member{bench};
+};
+
 base::Bytes signed_list(membership::MemberList const& list, identity::Identity const& signer) {
     auto body = membership::encode_list_body(list);
     auto const signature = signer.sign_operational(membership::list_statement(body));
@@ -196,14 +210,8 @@ TEST_CASE(
 }
 
 TEST_CASE("P5: a member on the list gets no stream from a node whose list is too old") {
-    SwarmBench bench;
-    auto& op = bench.add_operator();
-    auto& ada = bench.add_member(op);
-    Hostile member(bench);
-    member.join(op, bench.invite(op));
-    bench.run_for(1s);  // the list that names the member reaches ada
-    member.open_session(ada);
-    REQUIRE(member.session_ready());
+    Infiltrated swarm;
+    auto& [bench, op, ada, member] = swarm;
     bench.network.unplug(op.address);
     bench.run_for(30s);
     CHECK_FALSE(member.session_ready());
@@ -214,14 +222,8 @@ TEST_CASE("P5: a member on the list gets no stream from a node whose list is too
 }
 
 TEST_CASE("P5: a session does not outlive the lease, not even for one message of any type") {
-    SwarmBench bench;
-    auto& op = bench.add_operator();
-    auto& ada = bench.add_member(op);
-    Hostile member(bench);
-    member.join(op, bench.invite(op));
-    bench.run_for(1s);
-    member.open_session(ada);
-    REQUIRE(member.session_ready());
+    Infiltrated swarm;
+    auto& [bench, op, ada, member] = swarm;
     auto const controls_before = ada.recorder.controls.size();
     bench.skip(30s);  // the lease is over and no timer has run yet, so the session still stands
     REQUIRE(member.session_ready());
@@ -246,14 +248,8 @@ TEST_CASE("P5: a session does not outlive the lease, not even for one message of
 }
 
 TEST_CASE("P5: a removed member with an open session is cut off when the revocation arrives") {
-    SwarmBench bench;
-    auto& op = bench.add_operator();
-    auto& ada = bench.add_member(op);
-    Hostile member(bench);
-    member.join(op, bench.invite(op));
-    bench.run_for(1s);
-    member.open_session(ada);
-    REQUIRE(member.session_ready());
+    Infiltrated swarm;
+    auto& [bench, op, ada, member] = swarm;
 
     auto const& known = ada.node->registry()->list()->document();
     auto list = known;

@@ -130,17 +130,8 @@ TEST_CASE("N2: without privacy flags the machine that embeds is handed the promp
     auto const model = ask::load_model(asker.model_folder(), 1, warnings).value();
     ask::Plan plan;
     plan.model = model;
-    plan.stages = {{.node = remote.identity.node_id(),
-                    .layers = {0, 4},
-                    .does_embedding = true,
-                    .does_head = true}};
     plan.prompt = model->tokenizer->encode("my secret plan", infer::Specials::as_text).value();
-    plan.tokens_max = 1;
-    auto const pipeline = ask::Pipeline::create(
-                              *asker.node, asker.pool, plan, {{1}}, [](auto const&) {}, [] {})
-                              .value();
-    pipeline->start(bench.clock.now());
-    bench.settle();
+    bench.compute_on(remote, asker, plan);
     std::vector<infer::TokenId> seen;
     for (auto const id : remote.recorder.token_ids())
         seen.push_back(static_cast<infer::TokenId>(id));

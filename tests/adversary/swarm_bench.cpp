@@ -1,7 +1,6 @@
 #include "swarm_bench.h"
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <fstream>
@@ -93,17 +92,7 @@ std::filesystem::path Machine::model_folder() const {
     return models / ask->models().at(0).id;
 }
 
-SwarmBench::SwarmBench(std::uint64_t seed) : seed_(seed) {
-    std::string name = std::filesystem::temp_directory_path() / "kith-adversary-XXXXXX";
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    folder_ = name;
-}
-
-SwarmBench::~SwarmBench() {
-    machines_.clear();
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-}
+SwarmBench::SwarmBench(std::uint64_t seed) : seed_(seed) {}
 
 Address SwarmBench::next_address() {
     return {"10.0.0." + std::to_string(++addresses_count_), 8810};
@@ -112,18 +101,18 @@ Address SwarmBench::next_address() {
 Machine& SwarmBench::add_machine(ask::PrivacyFlags flags) {
     SeededRng rng(seed_ * 1000 + machines_.size());
     auto identity = new_identity(rng, clock.unix_now());
-    machines_.push_back(
-        std::make_unique<Machine>(Machine{.address = next_address(),
-                                          .rng = rng,
-                                          .identity = std::move(identity),
-                                          .store = io::SqliteStore::open(":memory:").value(),
-                                          .secrets = {},
-                                          .pool = {},
-                                          .models = folder_ / std::to_string(machines_.size()),
-                                          .log = {},
-                                          .node = nullptr,
-                                          .recorder = {},
-                                          .ask = nullptr}));
+    machines_.push_back(std::make_unique<Machine>(
+        Machine{.address = next_address(),
+                .rng = rng,
+                .identity = std::move(identity),
+                .store = io::SqliteStore::open(":memory:").value(),
+                .secrets = {},
+                .pool = {},
+                .models = folder_.path() / std::to_string(machines_.size()),
+                .log = {},
+                .node = nullptr,
+                .recorder = {},
+                .ask = nullptr}));
     auto& machine = *machines_.back();
     machine.node =
         node::Node::create({.identity = machine.identity,
@@ -190,7 +179,7 @@ base::Result<node::JoinedSwarm> SwarmBench::join(Machine& machine, std::string c
 }
 
 void SwarmBench::add_model(Machine& machine) {
-    auto const file = folder_ / "tiny.gguf";
+    auto const file = folder_.path() / "tiny.gguf";
     auto const bytes = infer::synthesise(model_shape).value();
     std::ofstream(file, std::ios::binary)
         .write(base::as_text(bytes).data(), static_cast<std::streamsize>(bytes.size()));
@@ -246,6 +235,19 @@ Answer SwarmBench::ask(Machine& machine, std::string const& text, std::uint32_t 
     machine.ask->cancel(*id);
     settle();
     return *answer;
+}
+
+void SwarmBench::compute_on(Machine const& remote, Machine& asker, ask::Plan plan) {
+    plan.stages = {{.node = remote.identity.node_id(),
+                    .layers = {0, 4},
+                    .does_embedding = true,
+                    .does_head = true}};
+    plan.tokens_max = 1;
+    auto const pipeline = ask::Pipeline::create(
+                              *asker.node, asker.pool, plan, {{1}}, [](auto const&) {}, [] {})
+                              .value();
+    pipeline->start(clock.now());
+    settle();
 }
 
 void SwarmBench::settle() {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/temporary_folder.h"
 #include "feature/ask/ask.h"
 #include "identity/identity.h"
 #include "io/store/sqlite_store.h"
@@ -85,7 +86,6 @@ struct Answer {
 class SwarmBench {
 public:
     explicit SwarmBench(std::uint64_t seed = 1);
-    ~SwarmBench();
     SwarmBench(SwarmBench const&) = delete;
     SwarmBench& operator=(SwarmBench const&) = delete;
 
@@ -104,6 +104,9 @@ public:
     base::Status fetch(Machine& machine, std::vector<std::uint32_t> shards);
     base::Status drop(Machine& machine, std::vector<std::uint32_t> shards);
     Answer ask(Machine& machine, std::string const& text, std::uint32_t tokens_max = 4);
+    // Past the planner: one token by `plan` (its model, prompt and flags), all of it computed by
+    // `remote`.
+    void compute_on(Machine const& remote, Machine& asker, ask::Plan plan);
 
     void settle();                      // until nothing moves at this instant
     void run_for(base::Duration span);  // with every timer on the way
@@ -116,7 +119,7 @@ public:
 
 private:
     std::uint64_t seed_;
-    std::filesystem::path folder_;
+    base::TemporaryFolder folder_;
     std::uint8_t addresses_count_ = 0;
     std::vector<std::unique_ptr<Machine>> machines_;
 };

@@ -15,6 +15,7 @@
 #include <set>
 #include <thread>
 
+#include "base/temporary_folder.h"
 #include "io/grpc/control_calls.h"
 #include "io/grpc/control_client.h"
 #include "io/grpc/control_server.h"
@@ -27,23 +28,8 @@ namespace pb = api::pb;
 
 namespace {
 
-// A directory of its own that is gone at the end.
-class Folder {
-public:
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "kith-control-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~Folder() {
-        std::error_code ignored;
-        fs::remove_all(path_, ignored);
-    }
-    [[nodiscard]] fs::path socket() const { return path_ / "run" / "control.sock"; }
-    [[nodiscard]] fs::path const& path() const { return path_; }
-
-private:
-    fs::path path_;
+struct Folder : base::TemporaryFolder {
+    [[nodiscard]] fs::path socket() const { return path() / "run" / "control.sock"; }
 };
 
 // The loop thread of a daemon, reduced to its queue.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/code_of.h"
+#include "base/temporary_folder.h"
 
 using namespace kith;
 
@@ -27,13 +28,8 @@ ports::InviteRow invite(std::uint32_t uses_max, std::int64_t expires) {
 }
 
 struct TemporaryFile {
-    TemporaryFile() {
-        char name[] = "/tmp/kith-store-XXXXXX";
-        directory = mkdtemp(name);
-        path = directory / "state.db";
-    }
-    ~TemporaryFile() { std::filesystem::remove_all(directory); }
-    std::filesystem::path directory, path;
+    base::TemporaryFolder folder;
+    std::filesystem::path path = folder.path() / "state.db";
 };
 
 }  // namespace
