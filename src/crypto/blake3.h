@@ -3,6 +3,7 @@
 // AVX2 where the processor has it.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string_view>
 
@@ -20,6 +21,8 @@ using Blake3Digest = base::ByteArray<blake3_bytes>;
 // Which inner loop is used; `detected` asks the processor once per object. The others are for tests
 // and benchmarks.
 enum class Blake3Kernel { detected, portable, avx2 };
+inline constexpr std::array blake3_kernels = {Blake3Kernel::detected, Blake3Kernel::portable,
+                                              Blake3Kernel::avx2};
 
 class Blake3 {
 public:

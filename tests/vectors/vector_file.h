@@ -1,45 +1,60 @@
-// tests/vectors/vector_file.h: reads one file of test vectors, gzipped or not.
+// tests/vectors/vector_file.h: reads one file of test vectors, gzipped or not, and the fields of
+// its tests.
+//
+// Only test code: a field that is missing or of another shape throws std::exception, which the
+// runner turns into a failed test.
 #pragma once
 
 #include <boost/json.hpp>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
+#include "base/result.h"
 
 namespace kith::vectors {
 
-// The parsed tests/vectors/NAME; ends the test run with a message when the file is missing or
-// malformed.
-boost::json::value load(std::string const& name);
+using Value = boost::json::value;
 
-// The hex string under `key`; empty when there is no such key.
-base::Bytes hex(boost::json::value const& object, char const* key);
+inline constexpr std::size_t file_bytes_max = std::size_t{512} << 20;
 
-// The hex string under `key` as an array; a failed check (and zeros) when the length differs.
+// Code::not_found: cannot be opened. Code::too_large: above file_bytes_max when unpacked.
+// Code::invalid: damaged, or not JSON.
+base::Result<Value> load(std::string const& path);
+
+// Null counts as absent.
+bool has(Value const& object, char const* key);
+// The string under `key`; empty when there is none.
+std::string text(Value const& object, char const* key);
+// The hex string under `key`; empty when there is none.
+base::Bytes hex(Value const& object, char const* key);
+base::Bytes from_hex(std::string_view text);
+
+bool is_valid(Value const& test);  // Wycheproof: result is "valid"
+
+// The hex string under `key` when it has exactly N bytes.
 template <std::size_t N>
-base::ByteArray<N> array(boost::json::value const& object, char const* key);
-
-bool has(boost::json::value const& object, char const* key);
-
-// Calls visit(group, test) for every test of every group; returns how many there were.
-template <class Visit>
-std::size_t for_each_test(boost::json::value const& file, Visit visit) {
-    std::size_t count = 0;
-    for (auto const& group : file.at("testGroups").as_array()) {
-        for (auto const& test : group.at("tests").as_array()) {
-            visit(group, test);
-            ++count;
-        }
-    }
-    return count;
-}
-
-template <std::size_t N>
-base::ByteArray<N> array(boost::json::value const& object, char const* key) {
+std::optional<base::ByteArray<N>> fixed(Value const& object, char const* key) {
     auto const bytes = hex(object, key);
+    if (bytes.size() != N) return std::nullopt;
     base::ByteArray<N> out{};
-    if (bytes.size() == N) std::copy(bytes.begin(), bytes.end(), out.begin());
+    std::ranges::copy(bytes, out.begin());
     return out;
 }
+
+// The same where another length is an error of the file.
+template <std::size_t N>
+base::ByteArray<N> array(Value const& object, char const* key) {
+    return fixed<N>(object, key).value();
+}
+
+// Zeros when there is no such key.
+template <std::size_t N>
+base::ByteArray<N> array_or_zeros(Value const& object, char const* key) {
+    return has(object, key) ? array<N>(object, key) : base::ByteArray<N>{};
+}
+
+// Lower-case letters and digits only, so that "SHA3-256", "sha3_256" and "SHA3 256" are one name.
+std::string plain_name(std::string_view name);
 
 }  // namespace kith::vectors

@@ -1,14 +1,9 @@
+// The published transcripts run in tests/vectors.
 #include "proto/noise/handshake.h"
 
 #include <doctest/doctest.h>
 
-#include <boost/json/src.hpp>
-#include <fstream>
 #include <limits>
-#include <sstream>
-
-#include "base/encoding.h"
-#include "crypto/x25519.h"
 
 using namespace kith::proto::noise;
 using kith::base::as_bytes;
@@ -19,94 +14,12 @@ using kith::crypto::Secret;
 
 namespace {
 
-constexpr char const* vectors_file = "tests/vectors/noise_cacophony.json";
-
 PrivateKey key_of(ByteView bytes) {
     return PrivateKey::from(bytes).value();
 }
 PrivateKey key_of(std::uint8_t fill) {
     return key_of(Bytes(32, fill));
 }
-PublicKey public_of(PrivateKey const& key) {
-    return kith::crypto::x25519_public_key(key);
-}
-
-// One transcript of the file: both sides, every message compared.
-class Transcript {
-public:
-    explicit Transcript(boost::json::object const& vector) : vector_(vector) {
-        std::string const name(vector.at("protocol_name").as_string());
-        auto const pattern_end = name.find("_25519");
-        pattern_ = find_pattern(name.substr(6, pattern_end - 6)).value();
-        cipher_ = name.find("AESGCM") == std::string::npos ? Cipher::chacha_poly : Cipher::aes_gcm;
-    }
-
-    HandshakeState side(Role role) {
-        std::string const prefix = role == Role::initiator ? "init_" : "resp_";
-        auto const static_key = optional_key(prefix + "static");
-        auto const ephemeral_key = optional_key(prefix + "ephemeral");
-        HandshakeKeys keys;
-        if (static_key) keys.static_key = &*static_key;
-        if (ephemeral_key) keys.ephemeral_key = &*ephemeral_key;
-        if (vector_.contains(prefix + "remote_static")) {
-            auto const bytes = hex(vector_.at(prefix + "remote_static"));
-            std::ranges::copy(bytes, keys.remote_static.emplace().begin());
-        } else if (role == Role::responder && pattern_.initiator_static_known) {
-            keys.remote_static = public_of(*optional_key("init_static"));
-        }
-        std::vector<Secret<32>> psks;
-        if (vector_.contains(prefix + "psks"))
-            for (auto const& psk : vector_.at(prefix + "psks").as_array())
-                psks.push_back(key_of(hex(psk)));
-        for (std::size_t i = 0; i < psks.size(); ++i) keys.psks[i] = &psks[i];
-        return {role, pattern_, cipher_, hex(vector_.at(prefix + "prologue")), keys};
-    }
-
-    void run() {
-        auto initiator = side(Role::initiator);
-        auto responder = side(Role::responder);
-        auto const& messages = vector_.at("messages").as_array();
-        std::size_t index = 0;
-        for (; !initiator.is_finished(); ++index) {
-            auto& writer = index % 2 == 0 ? initiator : responder;
-            auto& reader = index % 2 == 0 ? responder : initiator;
-            Bytes message, payload;
-            REQUIRE(writer.write_message(hex(messages[index].at("payload")), message).has_value());
-            CHECK(message == hex(messages[index].at("ciphertext")));
-            REQUIRE(reader.read_message(message, payload).has_value());
-            CHECK(payload == hex(messages[index].at("payload")));
-        }
-        CHECK(responder.is_finished());
-        auto first = initiator.split();
-        auto second = responder.split();
-        CHECK(ByteView(first.handshake_hash).size() == 32);
-        CHECK(kith::base::equal(first.handshake_hash, hex(vector_.at("handshake_hash"))));
-        CHECK(first.handshake_hash == second.handshake_hash);
-        for (; index < messages.size(); ++index) {
-            bool const by_initiator = pattern_.one_way || index % 2 == 0;
-            Bytes message, payload;
-            auto& from = by_initiator ? first : second;
-            auto& to = by_initiator ? second : first;
-            REQUIRE(from.send.seal({}, hex(messages[index].at("payload")), message).has_value());
-            CHECK(message == hex(messages[index].at("ciphertext")));
-            REQUIRE(to.receive.open({}, message, payload).has_value());
-            CHECK(payload == hex(messages[index].at("payload")));
-        }
-    }
-
-private:
-    static Bytes hex(boost::json::value const& value) {
-        return kith::base::from_hex(std::string(value.as_string())).value();
-    }
-    std::optional<PrivateKey> optional_key(std::string const& name) {
-        if (!vector_.contains(name)) return std::nullopt;
-        return key_of(hex(vector_.at(name)));
-    }
-
-    boost::json::object const& vector_;
-    Pattern pattern_;
-    Cipher cipher_ = Cipher::chacha_poly;
-};
 
 struct XxPair {
     PrivateKey initiator_static = key_of(1), initiator_ephemeral = key_of(2);
@@ -131,22 +44,6 @@ struct XxPair {
 };
 
 }  // namespace
-
-TEST_CASE(
-    "every cacophony transcript is reproduced byte for byte, handshake hash and transport "
-    "included") {
-    std::ifstream file(vectors_file);
-    REQUIRE(file.good());
-    std::stringstream text;
-    text << file.rdbuf();
-    auto const root = boost::json::parse(text.str());
-    auto const& vectors = root.as_object().at("vectors").as_array();
-    CHECK(vectors.size() == 14);
-    for (auto const& vector : vectors) {
-        INFO(std::string(vector.as_object().at("protocol_name").as_string()));
-        Transcript(vector.as_object()).run();
-    }
-}
 
 TEST_CASE("pattern modifiers stand where the specification puts them, unknown ones are refused") {
     CHECK(find_pattern("IKpsk0")->messages[0].tokens().front() == Token::psk);
