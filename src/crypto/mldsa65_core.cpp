@@ -145,6 +145,10 @@ bool respond(Attempt& attempt, KeyPolys const& key, Challenge const& challenge) 
     for (std::size_t row = 0; row < rows; ++row) {
         times_challenge(product.value, challenge, key.t0[row]);
         reduce(product.value);
+        // Line 28 asks for this norm. With the numbers of ML-DSA-65 it cannot fail (tau
+        // coefficients of c are 1 or -1, those of t0 are at most 2^12), which is why no vector
+        // reaches it; it stays as the algorithm has it.
+        static_assert(static_cast<std::int32_t>(tau) << (dropped_bits - 1) < gamma2);
         if (!norm_below(product.value, gamma2)) return false;
         add(attempt.low[row], product.value);
         for (std::size_t i = 0; i < n; ++i) {
@@ -270,16 +274,13 @@ base::Result<MlDsa65Signature> sign(ExpandedKey const& expanded, Representative 
         .absorb(mu)
         .squeeze(rho_second.value);
 
-    static_assert(attempts_max * columns + columns <= UINT16_MAX);
     KITH_ASSERT(attempts <= attempts_max);
     Wiped<Attempt> attempt;
-    for (unsigned i = 0; i < attempts; ++i) {
-        auto const challenge = commit_to_mask(attempt.value, matrix, mu, rho_second.value,
-                                              static_cast<std::uint16_t>(i * columns));
-        if (respond(attempt.value, key.value, challenge))
-            return encode_signature(challenge, attempt.value);
-    }
-    return fail(Code::internal, "ML-DSA signing found no signature within its bound");
+    return first_accepted(attempts, [&](std::uint16_t kappa) -> std::optional<MlDsa65Signature> {
+        auto const challenge = commit_to_mask(attempt.value, matrix, mu, rho_second.value, kappa);
+        if (!respond(attempt.value, key.value, challenge)) return std::nullopt;
+        return encode_signature(challenge, attempt.value);
+    });
 }
 
 bool verify(MlDsa65PublicKey const& public_key, Representative const& mu,

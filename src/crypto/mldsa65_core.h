@@ -3,6 +3,8 @@
 // mldsa65.h, which binds a context string.
 #pragma once
 
+#include <optional>
+
 #include "crypto/mldsa65.h"
 #include "crypto/mldsa_encode.h"
 
@@ -14,6 +16,16 @@ using ExpandedKey = Secret<mldsa65_expanded_key_bytes>;
 // FIPS 204 appendix C: 814 tries fail together with probability below 2^-256; then signing fails
 // closed.
 inline constexpr unsigned attempts_max = 814;
+
+// The rejection loop: calls attempt(kappa) with kappa = 0, l, 2 l, ... (algorithm 7 lines 10 and
+// 31) until it returns a signature. Code::internal after `attempts` calls without one.
+template <class Attempt>
+base::Result<MlDsa65Signature> first_accepted(unsigned attempts, Attempt const& attempt) {
+    static_assert(attempts_max * columns + columns <= UINT16_MAX);
+    for (unsigned i = 0; i < attempts; ++i)
+        if (auto accepted = attempt(static_cast<std::uint16_t>(i * columns))) return *accepted;
+    return base::fail(base::Code::internal, "ML-DSA signing found no signature within its bound");
+}
 
 // Algorithm 6. Writes both keys.
 void generate_key(MlDsa65Seed const& seed, MlDsa65PublicKey& public_key, ExpandedKey& expanded);

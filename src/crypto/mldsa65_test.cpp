@@ -4,6 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+#include <random>
+
 #include "crypto/mldsa65_core.h"
 
 using namespace kith;
@@ -53,26 +56,51 @@ TEST_CASE(
 TEST_CASE(
     "make_hint says whether the high bits change, and use_hint recovers them, at every boundary") {
     // As the signer uses it: r = w - c s2 and z = c t0, |z| < gamma2; low(r) + z and high(r) go in.
-    for (std::int32_t step = 0; step < 32; ++step) {
-        for (std::int32_t offset = -2; offset <= 2; ++offset) {
+    // r runs over every value around every multiple of gamma2, z over every value that puts the
+    // sum, or z itself, at a boundary.
+    std::size_t tried = 0;
+    for (std::int32_t step = 0; step <= 32; ++step) {
+        for (std::int32_t offset = -4; offset <= 4; ++offset) {
             auto const r = modulo(step * gamma2 + offset);
             auto const split = decompose_by_definition(r);
-            for (std::int32_t target = -2; target <= 2; ++target) {
+            auto const check = [&](std::int32_t z) {
+                if (z <= -gamma2 || z >= gamma2) return;
+                auto const moved = modulo(std::int64_t{r} + z);
+                auto const high = decompose_by_definition(moved).high;
+                auto const hint = make_hint(split.low + z, split.high);
+                CAPTURE(r);
+                CAPTURE(z);
+                REQUIRE(hint == (high != split.high ? 1 : 0));
+                REQUIRE(use_hint(moved, hint) == split.high);
+                ++tried;
+            };
+            for (std::int32_t delta = -4; delta <= 4; ++delta) {
                 for (std::int32_t const edge : {-gamma2, 0, gamma2}) {
-                    auto const low = edge + target;  // what low(r) + z shall be
-                    auto const z = low - split.low;
-                    if (z <= -gamma2 || z >= gamma2) continue;
-                    auto const moved = modulo(std::int64_t{r} + z);
-                    auto const high = decompose_by_definition(moved).high;
-                    auto const hint = make_hint(low, split.high);
-                    CAPTURE(r);
-                    CAPTURE(z);
-                    REQUIRE(hint == (high != split.high ? 1 : 0));
-                    REQUIRE(use_hint(moved, hint) == split.high);
+                    check(edge + delta - split.low);  // low(r) + z is edge + delta
+                    check(edge + delta);              // z is
                 }
             }
         }
     }
+    CHECK(tried > 8000);
+}
+
+TEST_CASE("the product of a challenge and t0 is small enough for every key there can be") {
+    // The extreme t0, every coefficient 2^12 with the sign that adds up: its norm is tau 2^12,
+    // still below gamma2. The norm check on it is therefore never the reason of a rejection.
+    auto challenge = sample_in_ball(base::ByteArray<challenge_bytes>{});
+    Poly extreme;
+    for (std::size_t i = 0; i < n; ++i)  // coefficient 0 of the product: c_0 t_0 - sum c_i t_(n-i)
+        extreme.c[(n - i) % n] = (i == 0 ? 4096 : -4096) * (challenge.c[i] < 0 ? -1 : 1);
+    ntt(challenge);
+    ntt(extreme);
+    Poly product;
+    multiply(product, &challenge, &extreme, 1);
+    inverse_ntt(product);
+    reduce(product);
+    CHECK(std::abs(product.c[0]) == static_cast<std::int32_t>(tau) * 4096);
+    CHECK(norm_below(product, gamma2));
+    CHECK(!norm_below(product, static_cast<std::int32_t>(tau) * 4096));
 }
 
 TEST_CASE("the norm check is exact at its bound and takes both signs") {
@@ -128,6 +156,54 @@ TEST_CASE("a hint of weight omega encodes and decodes; every other encoding of i
         encode_hint(decoded, again);
         CHECK(again == changed);
     }
+}
+
+TEST_CASE("whatever decodes as a hint encodes to the same bytes: seeded random encodings") {
+    std::uint64_t const seed = 20260917;
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    std::size_t accepted = 0;
+    for (int i = 0; i < 20'000; ++i) {
+        // Mostly plausible: rising positions and counts, then a few damaged bytes.
+        base::ByteArray<hint_bytes> bytes{};
+        std::size_t count = 0;
+        for (std::size_t row = 0; row < rows; ++row) {
+            std::size_t position = random() % 60;
+            for (auto ones = random() % 12; ones > 0 && position < n && count < omega; --ones) {
+                bytes[count++] = static_cast<std::uint8_t>(position);
+                position += 1 + random() % 40;
+            }
+            bytes[omega + row] = static_cast<std::uint8_t>(count);
+        }
+        for (auto damage = random() % 3; damage > 0; --damage)
+            bytes[random() % bytes.size()] = static_cast<std::uint8_t>(random() % 64);
+        Vector<rows> decoded;
+        if (!decode_hint(decoded, bytes)) continue;
+        ++accepted;
+        base::ByteArray<hint_bytes> again;
+        encode_hint(decoded, again);
+        REQUIRE(again == bytes);
+    }
+    CHECK(accepted > 5'000);
+    CHECK(accepted < 19'000);
+}
+
+TEST_CASE("the rejection loop ends at its bound with an error when every attempt is rejected") {
+    std::vector<std::uint16_t> kappas;
+    auto const never = [&kappas](std::uint16_t kappa) -> std::optional<crypto::MlDsa65Signature> {
+        kappas.push_back(kappa);
+        return std::nullopt;
+    };
+    CHECK(first_accepted(attempts_max, never).error().code == base::Code::internal);
+    REQUIRE(kappas.size() == attempts_max);
+    // No two attempts share a mask: each takes the next l nonces.
+    for (std::size_t i = 0; i < kappas.size(); ++i) REQUIRE(kappas[i] == i * columns);
+    auto const at_last = [&kappas](std::uint16_t kappa) -> std::optional<crypto::MlDsa65Signature> {
+        if (kappa != kappas.back()) return std::nullopt;
+        return crypto::MlDsa65Signature{};
+    };
+    CHECK(first_accepted(attempts_max, at_last).has_value());
+    CHECK(!first_accepted(attempts_max - 1, at_last).has_value());
 }
 
 TEST_CASE("signing gives up, instead of looping, when its bound is reached") {
