@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "crypto/blake3_kernels.h"
+#include "crypto/blake3/kernels.h"
 #include "crypto/constant_time.h"
 
 namespace kith::crypto {

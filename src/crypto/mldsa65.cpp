@@ -1,7 +1,7 @@
 #include "crypto/mldsa65.h"
 
 #include "base/sabotage.h"
-#include "crypto/mldsa65_core.h"
+#include "crypto/mldsa/core.h"
 
 namespace kith::crypto {
 

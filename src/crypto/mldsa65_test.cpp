@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "crypto/mldsa65_core.h"
+#include "crypto/mldsa/core.h"
 
 using namespace kith;
 using namespace crypto::mldsa;

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "crypto/constant_time.h"
-#include "crypto/mlkem768_core.h"
+#include "crypto/mlkem/core.h"
 
 using namespace kith;
 using namespace crypto;

@@ -1,6 +1,6 @@
 // The hint of an ML-DSA signature: what decodes is the only encoding of that hint.
 #include "base/check.h"
-#include "crypto/mldsa65_core.h"
+#include "crypto/mldsa/core.h"
 
 using namespace kith;
 using namespace kith::crypto::mldsa;

@@ -4,8 +4,8 @@
 #include "base/encoding.h"
 #include "crypto/keccak.h"
 #include "crypto/mldsa65.h"
+#include "crypto/mlkem/core.h"
 #include "crypto/mlkem768.h"
-#include "crypto/mlkem768_core.h"
 #include "runner.h"
 
 namespace kith::vectors {

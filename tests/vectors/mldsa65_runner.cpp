@@ -1,7 +1,7 @@
 // ML-DSA-65: ACVP (key generation, signing, verification) and Wycheproof (signing from seeds and
 // expanded keys, verification).
+#include "crypto/mldsa/core.h"
 #include "crypto/mldsa65.h"
-#include "crypto/mldsa65_core.h"
 #include "runner.h"
 
 namespace kith::vectors {

@@ -1,7 +1,7 @@
 // ML-KEM-768: ACVP, Wycheproof and CCTV. Where the tests give a seed or a public key, the code that
 // callers use runs as well as the internal one on expanded keys.
+#include "crypto/mlkem/core.h"
 #include "crypto/mlkem768.h"
-#include "crypto/mlkem768_core.h"
 #include "runner.h"
 
 namespace kith::vectors {

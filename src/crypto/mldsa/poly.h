@@ -1,4 +1,4 @@
-// crypto/mldsa_poly.h: the ring of ML-DSA (FIPS 204 2.4, 7.4, 7.5, 7.6): Z_q[X]/(X^256+1), q =
+// crypto/mldsa/poly.h: the ring of ML-DSA (FIPS 204 2.4, 7.4, 7.5, 7.6): Z_q[X]/(X^256+1), q =
 // 8380417. Private to crypto. Everything here is constant time: no branch, index or division
 // depends on a coefficient.
 //

@@ -1,12 +1,12 @@
-// crypto/mldsa65_core.h: the internal algorithms of FIPS 204 section 6, on the message
+// crypto/mldsa/core.h: the internal algorithms of FIPS 204 section 6, on the message
 // representative mu. Only for mldsa65.cpp and the vector tests: the product signs through
 // mldsa65.h, which binds a context string.
 #pragma once
 
 #include <optional>
 
+#include "crypto/mldsa/encode.h"
 #include "crypto/mldsa65.h"
-#include "crypto/mldsa_encode.h"
 
 namespace kith::crypto::mldsa {
 

@@ -2,7 +2,7 @@
 #include <bit>
 #include <cstring>
 
-#include "crypto/blake3_kernels.h"
+#include "crypto/blake3/kernels.h"
 
 namespace kith::crypto::blake3_detail {
 

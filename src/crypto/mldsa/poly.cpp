@@ -1,4 +1,4 @@
-#include "crypto/mldsa_poly.h"
+#include "crypto/mldsa/poly.h"
 
 #include "base/check.h"
 

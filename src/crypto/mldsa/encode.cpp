@@ -1,4 +1,4 @@
-#include "crypto/mldsa_encode.h"
+#include "crypto/mldsa/encode.h"
 
 #include "base/check.h"
 #include "crypto/constant_time.h"

@@ -1,4 +1,4 @@
-// crypto/mldsa_encode.h: bytes to polynomials and back (FIPS 204 7.1, 7.2), and the samplers (7.3),
+// crypto/mldsa/encode.h: bytes to polynomials and back (FIPS 204 7.1, 7.2), and the samplers (7.3),
 // for ML-DSA-65. Private to crypto. Sizes are those of the parameter set, as static extents:
 // nothing is checked at run time but what an encoding itself can get wrong.
 #pragma once
@@ -6,7 +6,7 @@
 #include <span>
 
 #include "base/bytes.h"
-#include "crypto/mldsa_poly.h"
+#include "crypto/mldsa/poly.h"
 
 namespace kith::crypto::mldsa {
 

@@ -1,4 +1,4 @@
-// crypto/blake3_kernels.h: the inner loops of BLAKE3, one portable, one for eight inputs at once.
+// crypto/blake3/kernels.h: the inner loops of BLAKE3, one portable, one for eight inputs at once.
 // Private to crypto.
 #pragma once
 

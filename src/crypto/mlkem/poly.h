@@ -1,4 +1,4 @@
-// crypto/mlkem_poly.h: the ring of ML-KEM (FIPS 203 4.2, 4.3): Z_q[X]/(X^256+1), q = 3329. Private
+// crypto/mlkem/poly.h: the ring of ML-KEM (FIPS 203 4.2, 4.3): Z_q[X]/(X^256+1), q = 3329. Private
 // to crypto. Constant time: no branch, index or division depends on a coefficient, the samplers of
 // public values excepted.
 #pragma once

@@ -1,8 +1,8 @@
-#include "crypto/mldsa65_core.h"
+#include "crypto/mldsa/core.h"
 
 #include "base/check.h"
-#include "crypto/constant_time.h"
 #include "crypto/keccak.h"
+#include "crypto/wiped.h"
 
 namespace kith::crypto::mldsa {
 
@@ -33,23 +33,6 @@ template <std::size_t Size>
 Out<Size> part(base::MutableByteView bytes, std::size_t offset, std::size_t i = 0) {
     return bytes.subspan(offset + i * Size).first<Size>();
 }
-
-template <class T>
-void wipe_object(T& object) {
-    static_assert(std::is_trivially_destructible_v<T>);
-    wipe({reinterpret_cast<std::uint8_t*>(&object), sizeof object});
-}
-
-// Holds intermediate secrets on the stack; wiped whichever way the function ends.
-template <class T>
-struct Wiped {
-    T value{};
-    Wiped() = default;
-    ~Wiped() { wipe_object(value); }
-    Wiped(Wiped const&) = delete;
-    Wiped& operator=(Wiped const&) = delete;
-    T* operator->() { return &value; }
-};
 
 void ntt_all(auto& vector) {
     for (auto& poly : vector) ntt(poly);

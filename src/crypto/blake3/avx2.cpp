@@ -1,7 +1,7 @@
 // Eight BLAKE3 inputs side by side: lane i of every 256-bit register belongs to input i. The
 // functions carry the target attribute instead of a compiler flag on the file, so that nothing else
 // is compiled for AVX2 by accident.
-#include "crypto/blake3_kernels.h"
+#include "crypto/blake3/kernels.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -1,9 +1,9 @@
-// crypto/mlkem768_core.h: ML-KEM-768 on expanded keys (FIPS 203 sections 5 and 6). Only for
+// crypto/mlkem/core.h: ML-KEM-768 on expanded keys (FIPS 203 sections 5 and 6). Only for
 // mlkem768.cpp and the vector tests.
 #pragma once
 
+#include "crypto/mlkem/poly.h"
 #include "crypto/mlkem768.h"
-#include "crypto/mlkem_poly.h"
 
 namespace kith::crypto::mlkem {
 

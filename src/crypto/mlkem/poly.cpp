@@ -1,4 +1,4 @@
-#include "crypto/mlkem_poly.h"
+#include "crypto/mlkem/poly.h"
 
 #include "crypto/constant_time.h"
 #include "crypto/keccak.h"
