@@ -18,22 +18,28 @@ if(KITH_CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${KITH_CCACHE})
 endif()
 
-add_library(kith_options INTERFACE)
-target_compile_options(kith_options INTERFACE
+# kith_flags is what every object is compiled with, the product's included; kith_options adds what the preset asks for
+# (sanitizers, sabotage switches) and is what targets link. tests/constant_time takes kith_flags alone.
+add_library(kith_flags INTERFACE)
+target_compile_options(kith_flags INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
   -Wold-style-cast -Woverloaded-virtual -Wcast-align -Wimplicit-fallthrough -Wswitch-enum
   -Wno-missing-field-initializers  # designated initialisers name what differs from the default
   -fstack-protector-strong -ffunction-sections -fdata-sections
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
-target_compile_definitions(kith_options INTERFACE _GLIBCXX_ASSERTIONS)
-target_include_directories(kith_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
-target_link_options(kith_options INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now)
+target_compile_definitions(kith_flags INTERFACE _GLIBCXX_ASSERTIONS)
+target_include_directories(kith_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_link_options(kith_flags INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now)
+set(KITH_RELEASE_FLAGS ${CMAKE_CXX_FLAGS_RELEASE} -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)  # for tests/constant_time
+
+add_library(kith_options INTERFACE)
+target_link_libraries(kith_options INTERFACE kith_flags)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_options(kith_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports false positives of these in inlined std::vector and std::expected code.
-  target_compile_options(kith_options INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow
+  target_compile_options(kith_flags INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow
     -Wno-array-bounds -Wno-restrict)
 endif()
 if(KITH_SANITIZE)

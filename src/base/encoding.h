@@ -1,5 +1,6 @@
 // base/encoding.h: hex, base64 and base58 (Bitcoin alphabet). Decoders accept exactly what encoders
-// emit.
+// emit. Hex and base64url may carry secrets: their time depends on the length and on whether the
+// text is well-formed, not on what it says. base58 is for public things only.
 #pragma once
 
 #include <string>

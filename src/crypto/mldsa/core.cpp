@@ -1,6 +1,7 @@
 #include "crypto/mldsa/core.h"
 
 #include "base/check.h"
+#include "base/declassify.h"
 #include "crypto/keccak.h"
 #include "crypto/wiped.h"
 
@@ -60,6 +61,10 @@ base::ByteArray<challenge_bytes> commit(Representative const& mu, Vector<rows> c
     return out;
 }
 
+void declassify_poly(Poly const& poly) {
+    base::declassify({reinterpret_cast<std::uint8_t const*>(&poly), sizeof poly});
+}
+
 struct KeyPolys {
     Vector<columns> s1;
     Vector<rows> s2;
@@ -97,6 +102,7 @@ Challenge commit_to_mask(Attempt& attempt, Matrix const& matrix, Representative 
     // The challenge of a rejected try is a hash value that says nothing about the key (FIPS
     // 204 3.6.3), so that sample_in_ball may branch on it.
     Challenge challenge{commit(mu, attempt.w1), {}};
+    base::declassify(challenge.seed);
     challenge.ntt = sample_in_ball(challenge.seed);
     ntt(challenge.ntt);
     return challenge;
@@ -139,7 +145,7 @@ bool respond(Attempt& attempt, KeyPolys const& key, Challenge const& challenge) 
             ones += static_cast<std::size_t>(attempt.hint[row].c[i]);
         }
     }
-    return ones <= omega;
+    return base::declassified(ones <= omega);
 }
 
 bool decode_key(KeyPolys& key, ExpandedKey const& expanded) {
@@ -188,6 +194,7 @@ void generate_key(MlDsa65Seed const& seed, MlDsa65PublicKey& public_key, Expande
         parts->s2[i] = sample_eta(rho_prime, static_cast<std::uint16_t>(columns + i));
     parts->s1_ntt = parts->s1;
     ntt_all(parts->s1_ntt);
+    base::declassify(rho);  // a part of the public key
     expand_matrix(parts->matrix, rho);
     multiply_matrix(parts->t, parts->matrix, parts->s1_ntt);
 
@@ -249,6 +256,7 @@ base::Result<MlDsa65Signature> sign(ExpandedKey const& expanded, Representative 
         return fail(Code::invalid, "expanded ML-DSA key is malformed");
     auto const bytes = base::ByteView(expanded.view());
     Matrix matrix;
+    base::declassify(part<rho_bytes>(bytes, 0));  // a part of the public key
     expand_matrix(matrix, part<rho_bytes>(bytes, 0));
     Wiped<base::ByteArray<64>> rho_second;
     shake256()
@@ -262,6 +270,9 @@ base::Result<MlDsa65Signature> sign(ExpandedKey const& expanded, Representative 
     return first_accepted(attempts, [&](std::uint16_t kappa) -> std::optional<MlDsa65Signature> {
         auto const challenge = commit_to_mask(attempt.value, matrix, mu, rho_second.value, kappa);
         if (!respond(attempt.value, key.value, challenge)) return std::nullopt;
+        // Accepted: response and hint are about to be published.
+        for (auto const& poly : attempt->z) declassify_poly(poly);
+        for (auto const& poly : attempt->hint) declassify_poly(poly);
         return encode_signature(challenge, attempt.value);
     });
 }

@@ -1,6 +1,7 @@
 #include "crypto/mldsa/encode.h"
 
 #include "base/check.h"
+#include "base/declassify.h"
 #include "crypto/constant_time.h"
 #include "crypto/keccak.h"
 
@@ -160,8 +161,9 @@ Poly sample_eta(In<64> rho_prime, std::uint16_t nonce) {
         for (std::size_t i = 0; i < block.size() && have < n; ++i) {
             std::int32_t const low = block[i] & 15;
             std::int32_t const high = block[i] >> 4;
-            if (low < 9) out.c[have++] = eta - low;
-            if (high < 9 && have < n) out.c[have++] = eta - high;
+            // That a nibble is rejected says nothing about those that are not.
+            if (base::declassified(low < 9)) out.c[have++] = eta - low;
+            if (base::declassified(high < 9) && have < n) out.c[have++] = eta - high;
         }
     }
     wipe(block);

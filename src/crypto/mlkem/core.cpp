@@ -1,5 +1,6 @@
 #include "crypto/mlkem/core.h"
 
+#include "base/declassify.h"
 #include "crypto/keccak.h"
 #include "crypto/wiped.h"
 
@@ -126,6 +127,7 @@ void generate_key(MlKem768Seed const& seed, MlKem768PublicKey& public_key, Expan
     base::ByteView const seeds = parts->seeds;
     auto const rho = part<32>(seeds, 0);
     auto const sigma = part<32>(seeds, 32);
+    base::declassify(rho);  // a part of the public key
     sample_vector(parts->s, sigma, 0);
     sample_vector(parts->e, sigma, rank);
     ntt_all(parts->s);
