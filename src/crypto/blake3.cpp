@@ -13,10 +13,38 @@ using namespace blake3_detail;
 
 namespace {
 
-// Whole subtrees of this many chunks go to the eight-lane kernel, parents included: then only 7 of
-// 64 + 63 compressions are left to the one-lane code.
+// Whole subtrees of this many chunks go to the kernels with many lanes, parents included: then only
+// 7 of 64 + 63 compressions are left to the one-lane code.
 constexpr std::size_t batch_chunks = 64;
 constexpr std::size_t lanes = 8;
+constexpr std::size_t lanes_avx512 = 16;
+
+// `kernel`, or the best one below it that the processor has.
+Blake3Kernel usable(Blake3Kernel kernel) {
+    bool const any = kernel == Blake3Kernel::detected;
+    if ((any || kernel == Blake3Kernel::avx512) && has_avx512()) return Blake3Kernel::avx512;
+    if (kernel != Blake3Kernel::portable && has_avx2()) return Blake3Kernel::avx2;
+    return Blake3Kernel::portable;
+}
+
+// Hashes `count` inputs, a multiple of `lanes`.
+void hash_inputs(Blake3Kernel kernel, LaneInputs inputs, std::size_t count, Words const& key,
+                 Words* out) {
+    for (std::size_t step = 0; count > 0; count -= step, out += step) {
+        if (kernel == Blake3Kernel::avx512 && count >= lanes_avx512) {
+            step = lanes_avx512;
+            hash_sixteen_avx512(inputs, key, out);
+        } else {
+            step = lanes;
+            // A processor with AVX-512 has AVX2.
+            auto const hash_eight =
+                kernel == Blake3Kernel::portable ? hash_eight_portable : hash_eight_avx2;
+            hash_eight(inputs, key, out);
+        }
+        inputs.in += step * inputs.stride;
+        inputs.counter += step * inputs.counter_step;
+    }
+}
 
 Words words_of(base::ByteView bytes) {
     Words out;
@@ -40,23 +68,21 @@ Block parent_block(Words const& left, Words const& right) {
 
 // Replaces 2 n chaining values, n a power of two, by those of their n parents.
 void join_level(Words* values, std::size_t parents, Words const& key, std::uint32_t flags,
-                bool avx2) {
-    auto const hash_eight = avx2 ? hash_eight_avx2 : hash_eight_portable;
+                Blake3Kernel kernel) {
     if (parents >= lanes) {
-        for (std::size_t i = 0; i < parents; i += lanes) {
-            auto const* const in = reinterpret_cast<std::uint8_t const*>(values + 2 * i);
-            Words out[lanes];
-            hash_eight({.in = in,
-                        .stride = 64,
-                        .blocks = 1,
-                        .counter = 0,
-                        .counter_step = 0,
-                        .flags = flags | flag_parent,
-                        .flags_first = 0,
-                        .flags_last = 0},
-                       key, out);
-            std::copy_n(out, lanes, values + i);
-        }
+        std::array<Words, batch_chunks / 2> out;
+        KITH_ASSERT(parents <= out.size() && parents % lanes == 0);
+        hash_inputs(kernel,
+                    {.in = reinterpret_cast<std::uint8_t const*>(values),
+                     .stride = 64,
+                     .blocks = 1,
+                     .counter = 0,
+                     .counter_step = 0,
+                     .flags = flags | flag_parent,
+                     .flags_first = 0,
+                     .flags_last = 0},
+                    parents, key, out.data());
+        std::copy_n(out.begin(), parents, values);
         return;
     }
     for (std::size_t i = 0; i < parents; ++i)
@@ -67,7 +93,7 @@ void join_level(Words* values, std::size_t parents, Words const& key, std::uint3
 }  // namespace
 
 Blake3::Blake3(Words const& key, std::uint32_t flags, Blake3Kernel kernel)
-    : key_(key), flags_(flags), avx2_(has_avx2() && kernel != Blake3Kernel::portable) {
+    : key_(key), flags_(flags), kernel_(usable(kernel)) {
     start_chunk();
 }
 
@@ -138,25 +164,23 @@ base::ByteView Blake3::fill_chunk(base::ByteView bytes) {
 // Hashes aligned groups of chunks straight from the input, as long as at least one byte stays
 // behind.
 base::ByteView Blake3::whole_chunks(base::ByteView bytes) {
-    auto const hash_eight = avx2_ ? hash_eight_avx2 : hash_eight_portable;
     while (bytes.size() > lanes * blake3_chunk_bytes && chunks_done_ % lanes == 0) {
         std::size_t chunks = lanes;
         if (bytes.size() > batch_chunks * blake3_chunk_bytes && chunks_done_ % batch_chunks == 0)
             chunks = batch_chunks;
         std::array<Words, batch_chunks> values;
-        for (std::size_t i = 0; i < chunks; i += lanes) {
-            hash_eight({.in = bytes.data() + i * blake3_chunk_bytes,
-                        .stride = blake3_chunk_bytes,
-                        .blocks = blake3_chunk_bytes / 64,
-                        .counter = chunks_done_ + i,
-                        .counter_step = 1,
-                        .flags = flags_,
-                        .flags_first = flag_chunk_start,
-                        .flags_last = flag_chunk_end},
-                       key_, values.data() + i);
-        }
+        hash_inputs(kernel_,
+                    {.in = bytes.data(),
+                     .stride = blake3_chunk_bytes,
+                     .blocks = blake3_chunk_bytes / 64,
+                     .counter = chunks_done_,
+                     .counter_step = 1,
+                     .flags = flags_,
+                     .flags_first = flag_chunk_start,
+                     .flags_last = flag_chunk_end},
+                    chunks, key_, values.data());
         for (std::size_t parents = chunks / 2; parents > 0; parents /= 2)
-            join_level(values.data(), parents, key_, flags_, avx2_);
+            join_level(values.data(), parents, key_, flags_, kernel_);
         push_subtree(values[0], chunks);
         bytes = bytes.subspan(chunks * blake3_chunk_bytes);
     }

@@ -1,6 +1,6 @@
 // crypto/blake3.h: BLAKE3 (the BLAKE3 paper, 2020-01-09, sections 2 and 5): hash, keyed hash, key
 // derivation, any output length. Model files and shards are named by it. Eight chunks at once with
-// AVX2 where the processor has it.
+// AVX2, sixteen with AVX-512, where the processor has it.
 #pragma once
 
 #include <array>
@@ -19,10 +19,10 @@ inline constexpr std::size_t blake3_depth_max = 54;  // chaining values of 2^64 
 using Blake3Digest = base::ByteArray<blake3_bytes>;
 
 // Which inner loop is used; `detected` asks the processor once per object. The others are for tests
-// and benchmarks.
-enum class Blake3Kernel { detected, portable, avx2 };
+// and benchmarks; one that the processor lacks becomes the next best.
+enum class Blake3Kernel { detected, portable, avx2, avx512 };
 inline constexpr std::array blake3_kernels = {Blake3Kernel::detected, Blake3Kernel::portable,
-                                              Blake3Kernel::avx2};
+                                              Blake3Kernel::avx2, Blake3Kernel::avx512};
 
 class Blake3 {
 public:
@@ -63,7 +63,7 @@ private:
 
     Words key_;
     std::uint32_t flags_;
-    bool avx2_;
+    Blake3Kernel kernel_;  // never `detected`
     Chunk chunk_;
     std::uint64_t chunks_done_ = 0;
     std::array<Words, blake3_depth_max + 1> stack_;  // one subtree per set bit of chunks_done_

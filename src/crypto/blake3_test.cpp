@@ -25,7 +25,7 @@ TEST_CASE("BLAKE3 of nothing is the published value") {
           "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
 }
 
-TEST_CASE("the AVX2 and the portable kernel agree around every boundary of the tree") {
+TEST_CASE("the kernels agree around every boundary of the tree") {
     auto const input = pattern(200 * 1024 + 1);
     for (std::size_t chunks :
          {0U, 1U, 2U, 7U, 8U, 9U, 15U, 16U, 17U, 63U, 64U, 65U, 127U, 128U, 129U, 200U}) {
@@ -34,8 +34,9 @@ TEST_CASE("the AVX2 and the portable kernel agree around every boundary of the t
             auto const size =
                 std::min(input.size(), chunks * 1024 + static_cast<std::size_t>(offset));
             auto const view = base::ByteView(input).first(size);
-            CHECK(Blake3(Blake3Kernel::avx2).update(view).finish() ==
-                  Blake3(Blake3Kernel::portable).update(view).finish());
+            auto const expected = Blake3(Blake3Kernel::portable).update(view).finish();
+            for (auto const kernel : crypto::blake3_kernels)
+                CHECK(Blake3(kernel).update(view).finish() == expected);
         }
     }
 }

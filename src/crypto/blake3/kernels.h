@@ -1,5 +1,5 @@
-// crypto/blake3/kernels.h: the inner loops of BLAKE3, one portable, one for eight inputs at once.
-// Private to crypto.
+// crypto/blake3/kernels.h: the inner loops of BLAKE3, one portable, the others for eight and
+// sixteen inputs at once. Private to crypto.
 #pragma once
 
 #include <array>
@@ -58,10 +58,10 @@ struct BlockInfo {
 // value.
 Block compress(Words const& value, Block const& block, BlockInfo info);
 
-// Eight inputs of `blocks` whole 64-byte blocks each, input i starting at in + i * stride. Input i
-// uses counter + i * counter_step; flags_first and flags_last are added to its first and last
-// block. Writes the chaining values.
-struct EightInputs {
+// Inputs side by side, of `blocks` whole 64-byte blocks each, input i starting at in + i * stride.
+// Input i uses counter + i * counter_step; flags_first and flags_last are added to its first and
+// last block. Writes the chaining values.
+struct LaneInputs {
     std::uint8_t const* in;
     std::size_t stride;
     std::size_t blocks;
@@ -71,9 +71,12 @@ struct EightInputs {
     std::uint32_t flags_first;
     std::uint32_t flags_last;
 };
-void hash_eight_avx2(EightInputs const& inputs, Words const& key, Words* out);
-void hash_eight_portable(EightInputs const& inputs, Words const& key, Words* out);
+void hash_eight_avx2(LaneInputs const& inputs, Words const& key, Words* out);
+void hash_eight_portable(LaneInputs const& inputs, Words const& key, Words* out);
+
+void hash_sixteen_avx512(LaneInputs const& inputs, Words const& key, Words* out);
 
 bool has_avx2();
+bool has_avx512();
 
 }  // namespace kith::crypto::blake3_detail

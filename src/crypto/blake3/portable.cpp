@@ -38,7 +38,7 @@ Block compress(Words const& value, Block const& block, BlockInfo info) {
     return v;
 }
 
-void hash_eight_portable(EightInputs const& inputs, Words const& key, Words* out) {
+void hash_eight_portable(LaneInputs const& inputs, Words const& key, Words* out) {
     for (std::size_t lane = 0; lane < 8; ++lane) {
         Words value = key;
         for (std::size_t i = 0; i < inputs.blocks; ++i) {
