@@ -139,6 +139,12 @@ void PeerScore::decay(Instant now) {
             fade(topic.mesh_failure, params_.p3b_decay);
             fade(topic.invalid, params_.p4_decay);
         }
+        // Topics we left make room for new ones.
+        std::erase_if(peer.topics, [](auto const& entry) {
+            auto const& topic = entry.second;
+            return !topic.in_mesh_since &&
+                   topic.first + topic.mesh + topic.mesh_failure + topic.invalid == 0;
+        });
     }
 }
 

@@ -162,3 +162,16 @@ TEST_CASE("scores of peers that are gone are kept up to a limit, the oldest go f
     CHECK(bench.of(10) == 0);
     CHECK(bench.of(11) < 0);
 }
+
+TEST_CASE("topics are scored up to a limit, and those of the past make room") {
+    Scored bench;
+    for (std::size_t i = 0; i < topics_max; ++i)
+        bench.score.delivered_first(peer_of(1), std::to_string(i));
+    CHECK(bench.of() == doctest::Approx(topics_max));
+    bench.score.delivered_invalid(peer_of(1), "past");
+    CHECK(bench.of() == doctest::Approx(topics_max));
+    bench.pass(60);
+    CHECK(bench.of() == 0);
+    bench.score.delivered_invalid(peer_of(1), "past");
+    CHECK(bench.of() < 0);
+}
