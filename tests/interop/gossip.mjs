@@ -69,10 +69,11 @@ class Ours {
 
   async meshSize () { return (await this.status()).mesh }
 
-  stop () {
+  async stop () {
     const ended = new Promise(resolve => this.process.once('exit', resolve))
     this.process.stdin.end()
-    return ended
+    const status = await ended
+    if (status !== 0) check('our peer ends without a complaint of the sanitizers', false, `${status}`)
   }
 }
 

@@ -287,3 +287,39 @@ TEST_CASE("StrictNoSign: a message with an empty signature field costs its relay
     CHECK(bench.delivered.empty());
     CHECK(bench.score(0) < 0);
 }
+
+TEST_CASE("a peer with a bad score is not let into a mesh, and one that gets it there is let go") {
+    Bench bench;
+    CHECK(bench.router.subscribe("t", bench.now).has_value());
+    join(bench, 0);
+    join(bench, 1);
+    bench.router.set_owner_score(peer_of(0), -1);
+    CHECK(bench.grafts(0, "t").has_value());
+    CHECK_FALSE(bench.in_mesh(0, "t"));
+    CHECK(bench.heard(0).control().prune_size() == 1);
+    bench.beat();
+    CHECK(bench.in_mesh(1, "t"));
+    bench.router.set_owner_score(peer_of(1), -1);
+    bench.beat();
+    CHECK_FALSE(bench.in_mesh(1, "t"));
+    CHECK(bench.heard(1).control().prune_size() == 1);
+}
+
+TEST_CASE("a message is not sent back to its author when another peer relays it first") {
+    auto const self = identity_of(1);
+    auto const author = identity_of(2);
+    Bench bench(signed_options(self));
+    CHECK(bench.router.subscribe("t", bench.now).has_value());
+    join(bench, 0);
+    CHECK(bench.router
+              .on_peer_added(author.peer_id(), Version::v1_2, Direction::inbound, "127.0.0.1",
+                             bench.now)
+              .has_value());
+    kith::libp2p::PubsubRpc graft;
+    graft.mutable_control()->add_graft()->set_topic("t");
+    CHECK(bench.router.on_rpc(author.peer_id(), test::bytes_of(graft), bench.now).has_value());
+    CHECK(bench.router.mesh("t").contains(author.peer_id()));
+    CHECK(say_message(bench, 0, sign_message("t", as_bytes("x"), 5, author)).has_value());
+    bench.accept_all();
+    CHECK(bench.sent[author.peer_id()].publish_size() == 0);
+}

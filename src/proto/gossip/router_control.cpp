@@ -126,7 +126,6 @@ void Router::on_ihave(Peers::iterator from, libp2p::PubsubControl const& control
 void Router::on_iwant(Peers::iterator from, libp2p::PubsubControl const& control, Instant) {
     for (auto const& want : control.iwant()) {
         for (auto const& id : want.ids()) {
-            if (from->second.idontwant.contains(id)) continue;
             auto const message = cache_.take_for(id, from->first);
             if (!message) continue;
             ++counters_.iwant_served;

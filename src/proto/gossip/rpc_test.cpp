@@ -136,6 +136,11 @@ TEST_CASE("sizes: messages, control and whole RPCs, at the limit and one past it
     };
     CHECK(decode_rpc(control_of(control_bytes_max)).has_value());
     CHECK(code_of(decode_rpc(control_of(control_bytes_max + 1))) == Code::too_large);
+    auto halves = control_of(control_bytes_max / 2);
+    kith::base::append(halves, control_of(control_bytes_max / 2));
+    CHECK(decode_rpc(halves).has_value());
+    kith::base::append(halves, control_of(20'000));
+    CHECK(code_of(decode_rpc(halves)) == Code::too_large);
 
     auto two = message_of(message_bytes_max);
     kith::base::append(two, message_of(message_bytes_max - 16));
