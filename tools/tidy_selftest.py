@@ -30,6 +30,8 @@ CASES = [
     ("sleep", "src/node/a_test.cpp", "std::this_thread::sleep_for(1s);", "clock.after(1s);"),
     ("skipped", "src/node/a_test.cpp", "TEST_CASE(\"a\" * doctest::skip())", "TEST_CASE(\"a\")"),
     ("using", "src/node/a.h", "using namespace std;", "using std::string;"),
+    ("library", "src/node/a.cpp", "#include <openssl/evp.h>", "#include \"crypto/ed25519.h\""),
+    ("library", "src/node/a.cpp", "#include <sodium.h>", "// see <sodium.h>"),
 ]
 
 

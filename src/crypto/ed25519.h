@@ -1,8 +1,13 @@
 // crypto/ed25519.h: Ed25519 signatures (RFC 8032), with one rule for verification everywhere.
 //
-// The rule is libsodium's: S below the group order, no small-order R or public key, canonical
-// encodings, cofactorless equation. Whatever is deduplicated, voted on or revoked by hash depends
-// on all nodes having the same rule.
+// The rule is libsodium's. A signature R || S over M under A is good when
+//   - S is below the group order (no second form of the same signature),
+//   - A and R are encoded canonically and are not of small order,
+//   - S B = R + H(R || A || M) A, without a factor of 8: a difference of small order is refused,
+// and never otherwise. A or R may have a component of small order as long as the equation holds.
+// Whatever is deduplicated, voted on or revoked by hash depends on all nodes having this one rule:
+// ed25519_verify is the only verifier of the project (tools/tidy), and all 610 cases on which
+// libraries disagree run in tests/vectors, against the rule and against libsodium's verdicts.
 #pragma once
 
 #include "base/bytes.h"

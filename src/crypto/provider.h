@@ -9,6 +9,8 @@
 
 #include <string>
 
+#include "base/sabotage.h"
+
 namespace kith::crypto {
 
 enum class Provider { in_tree, libcrypto };
@@ -29,7 +31,7 @@ template <class Backend>
 ProviderChoice choose_provider(Backend const& candidate) {
     if (!candidate.is_offered())
         return {Provider::in_tree, "the loaded libcrypto does not offer it"};
-    if (!passes_self_test(candidate))
+    if (!KITH_GUARD("E2.self_test", passes_self_test(candidate)))
         return {Provider::in_tree, "the loaded libcrypto failed the self-test"};
     return {Provider::libcrypto, "the loaded libcrypto passed the self-test"};
 }

@@ -141,7 +141,7 @@ TEST_CASE("a library that offers the algorithm and gives the known answers is us
     CHECK(choose_provider(FakeMlKem(Fault::none)).provider == Provider::libcrypto);
 }
 
-TEST_CASE("a library that lacks the algorithm, or is wrong in any one thing, is not used") {
+TEST_CASE("E2: a library that lacks the algorithm, or is wrong in any one thing, is not used") {
     for (auto const fault : {Fault::not_offered, Fault::no_key, Fault::other_key,
                              Fault::no_signature, Fault::other_signature, Fault::ignores_random,
                              Fault::ignores_context, Fault::accepts_all, Fault::refuses_all}) {
