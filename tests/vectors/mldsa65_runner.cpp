@@ -140,6 +140,7 @@ bool run_mldsa65(Value const& file, Report& report) {
     if (!algorithm.starts_with("mldsa")) return false;
     auto const mode = algorithm + plain_name(text(file, "mode"));
     report.kind = "ML-DSA-65";
+    report.notes.push_back(provider_note(mldsa65_provider()));
     run_groups(file, report, [&mode](Value const& group, Value const& test) -> Verdict {
         auto const set =
             has(group, "parameterSet") ? plain_name(text(group, "parameterSet")) : mode;

@@ -123,6 +123,7 @@ Verdict must_refuse(Value const& bytes) {
 bool run_mlkem768(Value const& file, Report& report) {
     if (!file.is_object()) return false;
     report.kind = "ML-KEM-768";
+    report.notes = {provider_note(mlkem768_provider())};
     auto const algorithm = plain_name(text(file, "algorithm"));
     if (algorithm.starts_with("mlkem") && has(file, "testGroups")) {
         run_groups(file, report, [&](Value const& group, Value const& test) -> Verdict {

@@ -22,6 +22,11 @@ std::size_t Report::skipped_count() const {
     return out;
 }
 
+std::string provider_note(crypto::ProviderChoice const& choice) {
+    return std::string("provider in use: ") + crypto::provider_name(choice.provider) + " (" +
+           choice.reason + "; " + crypto::libcrypto_version() + ")";
+}
+
 base::Result<Report> run(Value const& file) {
     auto const families = {run_mldsa65, run_mlkem768, run_accumulated, run_curves,
                            run_hybrids, run_noise,    run_text,        run_symmetric};

@@ -2,6 +2,7 @@
 // kith's own code. The doctest cases and the program kith-vectors both stand on it.
 #pragma once
 
+#include "crypto/provider.h"
 #include "report.h"
 
 namespace kith::vectors {
@@ -9,6 +10,9 @@ namespace kith::vectors {
 // Code::unsupported: the content is of no kind that is known here; Code::invalid: known, but it has
 // not the shape of its kind.
 base::Result<Report> run(Value const& file);
+
+// Which code ML-DSA and ML-KEM tests ran on, besides the in-tree one.
+std::string provider_note(crypto::ProviderChoice const& choice);
 
 // One runner per family. False: not a file of this family, nothing was run.
 bool run_symmetric(Value const& file, Report& report);    // AEAD, hash, HKDF, HMAC, BLAKE3
