@@ -15,5 +15,6 @@ inline constexpr std::string_view channel_auth = "kith/channel-auth/v1";
 inline constexpr std::string_view revocation = "kith/revocation/v1";
 inline constexpr std::string_view swarm = "kith/swarm/v1";
 inline constexpr std::string_view sealed_gossip = "kith/sealed-gossip/v1";
+inline constexpr std::string_view nickname = "kith/nickname/v1";
 
 }  // namespace kith::identity::context

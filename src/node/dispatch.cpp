@@ -1,8 +1,6 @@
 #include "node/dispatch.h"
 
-#include <optional>
-
-#include "base/sabotage.h"
+#include "node/dispatch_rules.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
 
@@ -13,30 +11,6 @@ using base::fail;
 using wire::v1::Control;
 
 namespace {
-
-// The rules as data: which field of which message names its sender. nullopt: the message claims
-// nobody.
-std::optional<std::string_view> claimed_sender(Control const& control) {
-    switch (control.body_case()) {
-        case Control::kShardAnnounce:
-            return control.shard_announce().node_id();  // S17
-        case Control::kHealthPing:
-            return control.health_ping().node_id();  // S20
-        case Control::kHealthPong:
-            return control.health_pong().node_id();  // S20
-        case Control::kListRequest:
-        case Control::kListReply:
-        case Control::kManifestRequest:
-        case Control::kManifestReply:
-        case Control::kChunkRequest:
-        case Control::kChunkReply:
-        case Control::kStageClose:
-        case Control::kStageFailed:
-        case Control::BODY_NOT_SET:
-            return std::nullopt;
-    }
-    return std::nullopt;
-}
 
 base::Result<Control> parse_control(base::ByteView bytes) {
     if (bytes.size() > control_bytes_max)
@@ -64,9 +38,7 @@ base::Result<Inbound> Dispatcher::admit(identity::NodeId const& sender,
     if (opened.lane() == proto::session::Lane::tensor)
         return Inbound(AuthenticatedActivation(sender, KITH_TRY(parse_activation(opened.bytes()))));
     auto control = KITH_TRY(parse_control(opened.bytes()));
-    auto const claimed = claimed_sender(control);
-    bool const honest = !claimed || base::equal(base::as_bytes(*claimed), sender.bytes);
-    if (!KITH_GUARD("S16.claimed_sender", honest))
+    if (!may_say(sender, control))
         return fail(Code::unauthorized,
                     "a message claims another sender than the one it came from");
     return Inbound(AuthenticatedControl(sender, std::move(control)));

@@ -24,6 +24,7 @@ struct Host::Connection {
     std::optional<identity::PeerId> expected;
     std::optional<Instant> dial_deadline;  // until the link is up
     bool transmit_queued = false;          // a Transmit stands in outputs_
+    bool is_proved = false;                // PeerConnected was said
 };
 
 namespace {
@@ -190,14 +191,16 @@ void Host::on_closed(ConnectionId id, Error reason, Instant) {
     closing_.erase(id);
     auto const connection = connections_.find(id);
     if (connection == connections_.end()) return;
+    auto down = describe_down(connection->second, std::move(reason));
     connections_.erase(connection);
-    events_.push_back({.connection = id, .what = LinkDown{std::move(reason)}});
+    events_.push_back({.connection = id, .what = std::move(down)});
 }
 
 void Host::on_deadline(Instant now) {
     for (auto next = connections_.begin(); next != connections_.end();) {
         auto const connection = next++;
-        auto& [link, remote, direction, expected, dial_deadline, queued] = connection->second;
+        auto& [link, remote, direction, expected, dial_deadline, queued, is_proved] =
+            connection->second;
         if (dial_deadline && *dial_deadline <= now) {
             take_down(connection, {.code = Code::timeout, .message = "dialling took too long"});
             continue;
@@ -249,11 +252,14 @@ std::optional<Instant> Host::deadline() const {
 // ---- inside ----
 
 void Host::drain(Connections::iterator connection) {
-    auto& [link, remote, direction, expected, dial_deadline, queued] = connection->second;
+    auto& [link, remote, direction, expected, dial_deadline, queued, is_proved] =
+        connection->second;
     while (auto event = link->poll_event()) {
-        HostEvent forwarded{.connection = connection->first, .what = LinkDown{}};
+        HostEvent forwarded{.connection = connection->first,
+                            .what = StreamEnded{}};  // replaced below
         if (auto* const up = std::get_if<LinkUp>(&*event)) {
             dial_deadline.reset();
+            is_proved = true;
             forwarded.what =
                 PeerConnected{.peer = up->peer, .remote = remote, .direction = direction};
         } else {
@@ -270,6 +276,7 @@ void Host::drain(Connections::iterator connection) {
 
 void Host::take_down(Connections::iterator connection, Error reason) {
     auto const id = connection->first;
+    auto down = describe_down(connection->second, std::move(reason));
     if (connection->second.link) {
         if (closing_.size() == closing_links_max) closing_.erase(closing_.begin());
         closing_.emplace(id, std::move(*connection->second.link));
@@ -277,7 +284,18 @@ void Host::take_down(Connections::iterator connection, Error reason) {
     }
     outputs_.push_back(ports::Close{id});
     connections_.erase(connection);
-    events_.push_back({.connection = id, .what = LinkDown{std::move(reason)}});
+    events_.push_back({.connection = id, .what = std::move(down)});
+}
+
+LinkDown Host::describe_down(Connection const& connection, Error reason) {
+    auto const stage = connection.is_proved ? trust::LinkStage::proved
+                       : connection.link    ? trust::LinkStage::handshake
+                                            : trust::LinkStage::connecting;
+    return {.reason = std::move(reason),
+            .stage = stage,
+            .remote = connection.remote,
+            .direction = connection.direction,
+            .expected = connection.expected};
 }
 
 void Host::touch(Connections::iterator connection) {

@@ -26,6 +26,7 @@
 #include "node/link.h"
 #include "ports/network_core.h"
 #include "ports/rng.h"
+#include "trust/admission.h"
 
 namespace kith::node {
 
@@ -48,6 +49,10 @@ struct HostOptions {
 struct LinkDown {
     base::Error reason;  // unauthorized: wrong or unproven peer; timeout; unavailable: closed or
                          // unreachable; ...
+    trust::LinkStage stage = trust::LinkStage::connecting;  // how far it had come
+    ports::SocketAddress remote;
+    Direction direction = Direction::outbound;
+    std::optional<identity::PeerId> expected;  // who was dialled, if that was said
 };
 struct PeerConnected {  // the link is up and the peer proved
     AuthenticatedPeer peer;
@@ -108,6 +113,7 @@ private:
     Link* link_of(ports::ConnectionId id);
     void drain(Connections::iterator connection);
     void take_down(Connections::iterator connection, base::Error reason);
+    [[nodiscard]] static LinkDown describe_down(Connection const& connection, base::Error reason);
     void touch(Connections::iterator connection);
     [[nodiscard]] bool has_room_for(ports::SocketAddress const& remote) const;
 

@@ -274,7 +274,7 @@ Status Link::on_deadline(Instant now) {
     };
     if (self.failure) return give_up(self.failure->code, self.failure->message);
     if (self.phase != Impl::Phase::up) {
-        if (now < self.up_deadline) return {};
+        if (KITH_GUARD("M16.budget", now < self.up_deadline)) return {};
         return give_up(Code::timeout, "the handshake took too long");
     }
     while (!self.stream_deadlines.empty() && self.stream_deadlines.begin()->first <= now)

@@ -21,11 +21,15 @@ base::Result<std::unique_ptr<Node>> Node::create(Edges edges, base::Instant now)
     options.accepted_protocols = {std::string(protocol_join), std::string(protocol_peer)};
     node->host_ =
         KITH_TRY(Host::create(node->edges_.identity, node->edges_.rng, std::move(options)));
+    node->pairing_.emplace(KITH_TRY(Pairing::create(node->edges_.trust, node->edges_.store)));
+    node->reputation_.emplace(
+        KITH_TRY(Reputation::create(node->edges_.store, node->edges_.clock, now)));
     auto swarm = KITH_TRY(load_swarm(node->edges_.store, node->edges_.secrets));
     if (swarm) {
         auto list = KITH_TRY(load_list(node->edges_.store));
         KITH_TRY(node->enter(std::move(*swarm), std::move(list), now));
     }
+    KITH_TRY(node->load_nicknames());
     return node;
 }
 
@@ -146,6 +150,8 @@ std::vector<PeerView> Node::peers(base::Instant) const {
         PeerView view{.node = member.node_id(),
                       .address = member.address(),
                       .is_operator = member.is_operator()};
+        view.trust = reputation_->score(view.node).to_double();
+        view.nickname = nickname_of(view.node);
         view.is_self = member.node_id() == edges_.identity.node_id();
         if (view.is_self) view.addresses = listen_addresses_;
         if (auto const* peer = peers_.find(member.node_id())) {
@@ -212,7 +218,7 @@ std::optional<base::Instant> Node::deadline() const {
     auto const consider = [&](base::Instant when) {
         if (!earliest || when < *earliest) earliest = when;
     };
-    if (swarm_) consider(housekeeping_at_);
+    if (swarm_ || !links_.empty()) consider(housekeeping_at_);
     if (joiner_) consider(joiner_->deadline());
     for (auto const* feature : features_)
         if (auto const when = feature->deadline()) consider(*when);
@@ -226,7 +232,7 @@ void Node::on_deadline(base::Instant now) {
             fail(Code::timeout,
                  "the coordinator did not answer; is the operator's node running and reachable?"),
             now);
-    if (swarm_ && now >= housekeeping_at_) {
+    if (now >= housekeeping_at_) {
         housekeeping_at_ = now + housekeeping_interval;
         housekeeping(now);
     }
@@ -245,12 +251,10 @@ void Node::housekeeping(base::Instant now) {
                 drop_channel(node, offered.error(), now);
         }
     }
-    std::vector<ports::ConnectionId> overdue;
-    for (auto const& [id, link] : links_)
-        if (!link.admitted && now >= link.since + stranger_stays &&
-            (!joiner_ || joiner_->connection() != id))
-            overdue.push_back(id);
-    for (auto const id : overdue) host_->disconnect(id, {Code::forbidden, "untrusted peer ID"});
+    send_strangers_away(now);
+    if (auto const saved = reputation_->save(now); !saved)
+        edges_.log("trust scores not saved: " + saved.error().message);
+    if (!swarm_) return;
     enforce_lease(now);
     poll_coordinator(now);
     dial_members(now);

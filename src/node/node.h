@@ -12,11 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "identity/nickname.h"
 #include "node/coordinator.h"
 #include "node/feature.h"
 #include "node/host.h"
 #include "node/joiner.h"
+#include "node/pairing.h"
 #include "node/peer_table.h"
+#include "node/reputation.h"
 #include "ports/clock.h"
 
 namespace kith::node {
@@ -27,6 +30,8 @@ inline constexpr std::size_t join_message_bytes_max = 16 * 1024;
 inline constexpr std::size_t strangers_streams_max = 32;
 inline constexpr base::Duration housekeeping_interval = std::chrono::milliseconds(500);
 inline constexpr base::Duration stranger_stays = std::chrono::seconds(10);
+inline constexpr std::size_t pairings_max = 16;   // under way
+inline constexpr std::size_t tolerated_max = 64;  // links of strangers that stay, by policy
 
 struct JoinedSwarm {
     proto::membership::SwarmId id{};
@@ -45,6 +50,7 @@ public:
         ports::SecretStore& secrets;
         std::function<void(std::string)>
             log;  // one line per event; never secrets, never text of questions
+        TrustOptions trust = {};
     };
     // Reads the swarm from the store, if there is one. Fails when what is stored cannot be trusted.
     static base::Result<std::unique_ptr<Node>> create(Edges edges, base::Instant now);
@@ -61,6 +67,19 @@ public:
     using JoinDone = std::function<void(base::Result<JoinedSwarm>)>;
     void join(std::string_view token, JoinDone done, base::Instant now);
     base::Result<Coordinator*> coordinator();  // Code::forbidden unless this node runs one
+    // Dials a peer outside the swarm ("/ip4/.../tcp/...", with or without /p2p/...) and says which
+    // key it proved, or why it was refused. `done` is called once, now or later.
+    using PairDone = std::function<void(base::Result<identity::NodeId>)>;
+    void pair(std::string_view address, PairDone done, base::Instant now);
+    // Forgets the pinned keys of one peer and cuts what is open to it. Its trust score stays.
+    struct Forgotten {
+        identity::NodeId node;
+        std::size_t pins_count = 0;
+        std::size_t links_count = 0;
+    };
+    base::Result<Forgotten> forget_peer(std::string_view short_id, base::Instant now);
+    // Code::invalid: the name breaks a rule. Code::conflict: changed too often just now.
+    base::Status set_nickname(std::string const& name);
 
     // --- what features and doors ask
     [[nodiscard]] identity::Identity const& identity() const { return edges_.identity; }
@@ -72,6 +91,14 @@ public:
         return listen_addresses_;
     }
     [[nodiscard]] std::vector<PeerView> peers(base::Instant now) const;
+    [[nodiscard]] Pairing const& pairing() const { return *pairing_; }
+    [[nodiscard]] trust::Score trust_in(identity::NodeId const& peer) const {
+        return reputation_->score(peer);
+    }
+    // S33: a peer did its part of the question `request`; counts once for each of the two.
+    void note_inference_success(identity::NodeId const& peer, base::ByteView request,
+                                base::Instant now);
+    [[nodiscard]] std::string nickname_of(identity::NodeId const& node) const;  // empty: none known
     [[nodiscard]] bool is_ready(identity::NodeId const& peer) const;  // a Tier 1 session stands
     ports::Rng& rng() { return edges_.rng; }
     ports::Clock const& clock() const { return edges_.clock; }
@@ -102,7 +129,6 @@ private:
     base::Status enter(Swarm swarm, std::optional<base::Bytes> list, base::Instant now);
 
     // node_events.cpp
-    struct LinkState;
     void on_event(HostEvent event, base::Instant now);
     void on_peer_connected(ports::ConnectionId id, PeerConnected const& connected,
                            base::Instant now);
@@ -114,7 +140,7 @@ private:
     void on_stream_data(ports::ConnectionId id, StreamData const& data, base::Instant now);
     void on_stream_gone(ports::ConnectionId id, StreamId stream, std::optional<base::Error> reason,
                         base::Instant now);
-    void on_link_down(ports::ConnectionId id, base::Error const& reason, base::Instant now);
+    void on_link_down(ports::ConnectionId id, LinkDown const& down, base::Instant now);
     void drop_channel(identity::NodeId const& peer, base::Error const& reason, base::Instant now);
     void deliver(identity::NodeId const& peer, base::Instant now);
     void on_inbound(Inbound inbound, base::Instant now);
@@ -125,6 +151,21 @@ private:
     void list_changed(base::Instant now);
     void push_list();
 
+    // node_peers.cpp
+    void judge_stranger(ports::ConnectionId id);
+    void refuse_stranger(ports::ConnectionId id, std::string sentence);
+    void note_link_failure(ports::ConnectionId id, LinkDown const& down);
+    void note_failure(trust::PairFailure reason, std::optional<identity::NodeId> peer,
+                      ports::SocketAddress address, Direction direction, std::string sentence);
+    void finish_pairing(ports::ConnectionId id, base::Result<identity::NodeId> outcome);
+    void note_dropped(identity::NodeId const& sender, std::string const& sentence);
+    base::Status load_nicknames();
+    base::Result<bool> keep_nickname(identity::VerifiedNickname record);
+    void on_nickname(AuthenticatedControl const& message, base::Instant now);
+    void send_nickname(identity::NodeId const& to);
+    void send_strangers_away(base::Instant now);
+    [[nodiscard]] bool is_member(identity::NodeId const& node) const;
+
     // node.cpp
     void dial_coordinator_to_join(base::Instant now);
     void finish_join(base::Result<JoinOutcome> outcome, base::Instant now);
@@ -134,16 +175,12 @@ private:
     void dial_members(base::Instant now);
     void flush(base::Instant now);
 
-    struct LinkState {  // one proved connection
-        AuthenticatedPeer peer;
-        Direction direction;
-        base::Instant since;
-        bool admitted = false;
-        std::map<StreamId, wire::FrameReader> join_streams;  // of a stranger, at the coordinator
-    };
-
     Edges edges_;
     std::unique_ptr<Host> host_;
+    std::optional<Pairing> pairing_;  // these two always, after create()
+    std::optional<Reputation> reputation_;
+    identity::NicknameRegistry nicknames_;
+    std::map<ports::ConnectionId, PairDone> pairings_;
     std::vector<Feature*> features_;
     std::vector<std::string> listen_addresses_;
     std::optional<Swarm> swarm_;

@@ -1,7 +1,6 @@
 // node/node_events.cpp: what Node does when the network says something: links, streams, sessions,
 // membership messages.
 #include <algorithm>
-#include <bit>
 
 #include "base/check.h"
 #include "base/sabotage.h"
@@ -28,15 +27,16 @@ void Node::on_event(HostEvent event, base::Instant now) {
         return on_stream_gone(id, ended->id, {}, now);
     if (auto const* reset = std::get_if<StreamReset>(&event.what))
         return on_stream_gone(id, reset->id, reset->reason, now);
-    if (auto const* down = std::get_if<LinkDown>(&event.what))
-        return on_link_down(id, down->reason, now);
+    if (auto const* down = std::get_if<LinkDown>(&event.what)) return on_link_down(id, *down, now);
     // StreamWritable: flush() runs after every event anyway.
 }
 
 void Node::on_peer_connected(ports::ConnectionId id, PeerConnected const& connected,
                              base::Instant now) {
-    links_.insert_or_assign(
-        id, LinkState{.peer = connected.peer, .direction = connected.direction, .since = now});
+    links_.insert_or_assign(id, LinkState{.peer = connected.peer,
+                                          .direction = connected.direction,
+                                          .remote = connected.remote,
+                                          .since = now});
     if (joiner_ && joiner_->connection() == id) {
         auto stream = host_->open_stream(id, std::string(protocol_join), now);
         if (!stream) return finish_join(std::unexpected(stream.error()), now);
@@ -61,14 +61,14 @@ void Node::admit(ports::ConnectionId id, base::Instant now) {
     }
     auto const decision = trust::admit(trust::Policy::members, facts);
     auto* peer = peers_.find(node);
+    if (!decision.allow && !facts.on_list) return judge_stranger(id);
     if (!decision.allow || peer == nullptr) {
-        std::vector<std::string> accepted;
-        if (coordinator_) accepted.emplace_back(protocol_join);
-        host_->set_accepted_protocols(id, std::move(accepted));
+        host_->set_accepted_protocols(id, {});
         if (link.direction == Direction::outbound)
             host_->disconnect(id, {Code::forbidden, std::string(decision.reason)});
         return;
     }
+    finish_pairing(id, node);
     if (peer->link && *peer->link != id && !replaces(*peer, link, now))
         return host_->disconnect(id,
                                  {Code::conflict, "there is a connection to this member already"});
@@ -172,6 +172,8 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
         peer->backoff = redial_first;
         peer->last_error.clear();
         edges_.log("member " + node.to_short() + ": session ready");
+        reputation_->set_connected(node, now);
+        send_nickname(node);
         if (swarm_->coordinator.node_id() == node) poll_coordinator(now);
         for (auto* feature : features_) feature->on_peer_up(node, now);
     }
@@ -182,11 +184,10 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
         if (!opened) return;
         auto inbound = Dispatcher::admit(node, *opened);
         if (!inbound) {
-            // Said the 1st, 2nd, 4th, 8th ... time: a hostile member must not fill the disk (S22).
-            auto const times = ++peer->dropped_messages;
-            if (std::has_single_bit(times))
-                edges_.log("member " + node.to_short() + ": dropped message " +
-                           std::to_string(times) + ": " + inbound.error().message);
+            // Only the proved sender can be charged; the name that it used belongs to a victim.
+            if (inbound.error().code == Code::unauthorized)
+                reputation_->charge(trust::Fault::wrong_sender, node, {}, now);
+            note_dropped(node, inbound.error().message);
             continue;
         }
         on_inbound(std::move(*inbound), now);
@@ -214,6 +215,7 @@ void Node::on_inbound(Inbound inbound, base::Instant now) {
         return on_list_reply(control.sender(), control->list_reply(), now);
     bool const served = registry_->serveable(control.sender(), now) != nullptr;
     if (!KITH_GUARD("P5.message", served)) return;
+    if (control->has_nickname_gossip()) return on_nickname(control, now);
     for (auto* feature : features_) feature->on_control(control, now);
 }
 
@@ -256,6 +258,7 @@ void Node::list_changed(base::Instant now) {
             drop_channel(node, {Code::forbidden, "no longer a member"}, now);
     for (auto const id : peers_.keep(wanted, edges_.identity.node_id(), now))
         host_->disconnect(id, {Code::forbidden, "no longer a member"});
+    nicknames_.keep([this](identity::NodeId const& node) { return is_member(node); });
     std::vector<ports::ConnectionId> waiting;
     for (auto const& [id, link] : links_)
         if (!link.admitted && link.join_streams.empty()) waiting.push_back(id);
@@ -338,6 +341,7 @@ void Node::drop_channel(identity::NodeId const& node, base::Error const& reason,
     if (peer->link && peer->stream) host_->reset(*peer->link, *peer->stream);
     peer->stream.reset();
     bool const announced = std::exchange(peer->announced, false);
+    reputation_->set_disconnected(node);
     peer->last_error = reason.message;
     if (peer->link) host_->disconnect(*peer->link, reason);
     if (!announced) return;
@@ -345,7 +349,9 @@ void Node::drop_channel(identity::NodeId const& node, base::Error const& reason,
     for (auto* feature : features_) feature->on_peer_down(node, reason, now);
 }
 
-void Node::on_link_down(ports::ConnectionId id, base::Error const& reason, base::Instant now) {
+void Node::on_link_down(ports::ConnectionId id, LinkDown const& down, base::Instant now) {
+    auto const& reason = down.reason;
+    note_link_failure(id, down);
     if (joiner_ && joiner_->connection() == id) {
         links_.erase(id);
         joiner_->note_error(reason);

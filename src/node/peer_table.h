@@ -27,6 +27,8 @@ struct PeerView {
     bool is_operator = false;
     bool connected = false;  // link up and admitted
     bool session = false;    // Tier 1 stands
+    std::string nickname;    // empty: none known; anybody's may be the same
+    double trust = 0.5;
     std::vector<std::string> addresses;
     std::string last_error;
 };
@@ -49,6 +51,16 @@ struct Peer {
     void failed(std::string reason, base::Instant now);
     // The next address to dial, round robin.
     std::optional<ports::SocketAddress> pick_address();
+};
+
+struct LinkState {  // one proved connection
+    AuthenticatedPeer peer;
+    Direction direction;
+    ports::SocketAddress remote;
+    base::Instant since;
+    bool admitted = false;                                 // as a member
+    bool tolerated = false;                                // as a stranger, by [trust] policy
+    std::map<StreamId, wire::FrameReader> join_streams{};  // of a stranger, at the coordinator
 };
 
 class PeerTable {

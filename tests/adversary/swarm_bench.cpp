@@ -98,7 +98,7 @@ Address SwarmBench::next_address() {
     return {"10.0.0." + std::to_string(++addresses_count_), 8810};
 }
 
-Machine& SwarmBench::add_machine(ask::PrivacyFlags flags) {
+Machine& SwarmBench::add_machine(ask::PrivacyFlags flags, node::TrustOptions const& trust) {
     SeededRng rng(seed_ * 1000 + machines_.size());
     auto identity = new_identity(rng, clock.unix_now());
     machines_.push_back(std::make_unique<Machine>(
@@ -120,7 +120,8 @@ Machine& SwarmBench::add_machine(ask::PrivacyFlags flags) {
                             .clock = clock,
                             .store = *machine.store,
                             .secrets = machine.secrets,
-                            .log = [&machine](std::string line) { machine.log.push_back(line); }},
+                            .log = [&machine](std::string line) { machine.log.push_back(line); },
+                            .trust = trust},
                            clock.now())
             .value();
     machine.ask =

@@ -89,7 +89,7 @@ public:
     SwarmBench(SwarmBench const&) = delete;
     SwarmBench& operator=(SwarmBench const&) = delete;
 
-    Machine& add_machine(ask::PrivacyFlags flags = {});
+    Machine& add_machine(ask::PrivacyFlags flags = {}, node::TrustOptions const& trust = {});
     // A machine that has created its swarm.
     Machine& add_operator(ask::PrivacyFlags flags = {});
     // A machine that has joined the swarm of `op`, with sessions to every member.

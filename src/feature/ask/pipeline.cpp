@@ -283,11 +283,19 @@ void Pipeline::finish(FinishReason reason) {
     if (auto const held = stops_->finish(); !held.empty()) listener_(Piece{held});
     if (over_) return;
     over_ = true;
+    credit_hops();
     close_hops();
     listener_(Finished{.reason = reason,
                        .prompt_tokens = static_cast<std::uint32_t>(plan_.prompt.size()),
                        .completion_tokens = static_cast<std::uint32_t>(generated_)});
     ended_();
+}
+
+// S33: each machine whose part of the answer arrived, once per question.
+void Pipeline::credit_hops() {
+    for (auto const& hop : hops_)
+        if (auto const node = parse_node_id(hop.node_id()); node)
+            node_.note_inference_success(*node, id_, now_);
 }
 
 void Pipeline::fail_with(base::Error error) {

@@ -82,6 +82,7 @@ private:
     void emit(std::string const& text);
     void finish(FinishReason reason);
     void fail_with(base::Error error);
+    void credit_hops();
     void close_hops();
     [[nodiscard]] std::string hop_name(std::size_t hop) const;
     [[nodiscard]] bool step_is_last_of_prompt() const {
