@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/sabotage.h"
 #include "crypto/kdf.h"
+#include "node/dispatch_rules.h"
 #include "schema/wire.pb.h"
 #include "wire/writer.h"
 
@@ -189,7 +190,7 @@ base::Status PeerChannel::on_exchange(base::ByteView body, base::Instant now) {
     ::kith::wire::v1::EphemeralKeyExchange exchange;
     if (!exchange.ParseFromArray(body.data(), static_cast<int>(body.size())))
         return fail(Code::invalid, "a key exchange message is malformed");
-    bool const by_peer = base::equal(base::as_bytes(exchange.node_id()), parties_.peer.node.bytes);
+    bool const by_peer = may_say(MessageKind::key_exchange, parties_.peer.node, exchange.node_id());
     if (!KITH_GUARD("S21.sender", by_peer))
         return fail(Code::unauthorized,
                     "a key exchange names another sender than the one it came from");
