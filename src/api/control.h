@@ -37,6 +37,11 @@ public:
                                Done<pb::InviteRevokeResponse> done) = 0;
     virtual void status(pb::StatusRequest const& request, Done<pb::StatusResponse> done) = 0;
     virtual void peers(pb::PeersRequest const& request, Done<pb::PeersResponse> done) = 0;
+    virtual void pair_peer(pb::PairPeerRequest const& request, Done<pb::PairPeerResponse> done) = 0;
+    virtual void forget_peer(pb::ForgetPeerRequest const& request,
+                             Done<pb::ForgetPeerResponse> done) = 0;
+    virtual void set_nickname(pb::SetNicknameRequest const& request,
+                              Done<pb::SetNicknameResponse> done) = 0;
     virtual void models(pb::ModelsRequest const& request, Done<pb::ModelsResponse> done) = 0;
     virtual Cancel add_model(pb::AddModelRequest const& request, OnUpdate<pb::Progress> update,
                              StreamDone done) = 0;

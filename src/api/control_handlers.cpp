@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/encoding.h"
+#include "trust/admission.h"
 
 namespace kith::api {
 
@@ -17,6 +18,9 @@ namespace {
 constexpr char const* can_join_can_see =
     "Whoever joins can see prompts: give invites only to people you would let read them, and over "
     "a private channel.";
+constexpr char const* allow_all_warning =
+    "[trust] policy is \"allow_all\": every peer that can reach this node is let in. Links stay "
+    "encrypted, but nobody is checked; use it in closed networks only.";
 constexpr char const* never_expires_warning =
     "This invite never expires: anybody who ever finds it can join. Revoke it when it has done its "
     "work.";
@@ -95,6 +99,18 @@ base::Result<node::InviteOptions> to_options(pb::InviteCreateRequest const& requ
         options.lifetime_s = static_cast<std::int64_t>(seconds);
     }
     return options;
+}
+
+pb::PairFailed to_message(node::PairFailed const& failure) {
+    pb::PairFailed message;
+    message.set_reason(std::string(trust::words_of(failure.reason)));
+    if (failure.peer) message.set_node_id(failure.peer->to_hex());
+    message.set_address(failure.address.port != 0 ? node::address_text(failure.address)
+                                                  : failure.address.ip);
+    message.set_time(base::seconds(failure.last));
+    message.set_times(failure.times);
+    message.set_detail(failure.sentence);
+    return message;
 }
 
 pb::Progress to_message(ask::FetchProgress const& progress) {
@@ -205,6 +221,10 @@ void ControlHandlers::status(pb::StatusRequest const&, Done<pb::StatusResponse> 
     for (auto const& address : node.listen_addresses())
         response.add_listening(address + "/p2p/" + response.peer_id());
     response.set_api_url(context_.api_url);
+    auto const policy = node.pairing().policy();
+    response.set_trust_policy(std::string(trust::policy_name(policy)));
+    if (policy == trust::Policy::allow_all) response.add_warnings(allow_all_warning);
+    response.set_nickname(node.nickname_of(node.identity().node_id()));
     response.set_resident_bytes(context_.resident_bytes());
     response.set_weights_bytes(context_.ask.weight_bytes());
     response.set_kv_cache_bytes(context_.ask.kv_bytes());
@@ -243,7 +263,50 @@ void ControlHandlers::peers(pb::PeersRequest const&, Done<pb::PeersResponse> don
         for (auto const& address : view.addresses) peer->add_addresses(address);
         for (auto const& serving : context_.ask.serving(view.node)) peer->add_serving(serving);
         if (!view.session) peer->set_last_error(view.last_error);
+        peer->set_nickname(view.nickname);
+        peer->set_trust(view.trust);
     }
+    for (auto const& failure : node.pairing().failures())
+        *response.add_pair_failed() = to_message(failure);
+    done(std::move(response));
+}
+
+void ControlHandlers::pair_peer(pb::PairPeerRequest const& request,
+                                Done<pb::PairPeerResponse> done) {
+    auto& node = context_.node;
+    node.pair(
+        request.address(),
+        [done](base::Result<identity::NodeId> const& paired) {
+            if (!paired) return done(std::unexpected(paired.error()));
+            pb::PairPeerResponse response;
+            response.set_node_id(paired->to_hex());
+            response.set_peer_id(identity::PeerId(*paired).to_text());
+            done(std::move(response));
+        },
+        node.clock().now());
+    context_.changed();
+}
+
+void ControlHandlers::forget_peer(pb::ForgetPeerRequest const& request,
+                                  Done<pb::ForgetPeerResponse> done) {
+    auto const forgotten =
+        context_.node.forget_peer(request.short_id(), context_.node.clock().now());
+    context_.changed();
+    if (!forgotten) return done(std::unexpected(forgotten.error()));
+    pb::ForgetPeerResponse response;
+    response.set_node_id(forgotten->node.to_hex());
+    response.set_pins_count(static_cast<std::uint32_t>(forgotten->pins_count));
+    response.set_connections_cut(static_cast<std::uint32_t>(forgotten->links_count));
+    done(std::move(response));
+}
+
+void ControlHandlers::set_nickname(pb::SetNicknameRequest const& request,
+                                   Done<pb::SetNicknameResponse> done) {
+    auto const set = context_.node.set_nickname(request.name());
+    context_.changed();
+    if (!set) return done(std::unexpected(set.error()));
+    pb::SetNicknameResponse response;
+    response.set_name(request.name());
     done(std::move(response));
 }
 

@@ -35,6 +35,11 @@ public:
                        Done<pb::InviteRevokeResponse> done) override;
     void status(pb::StatusRequest const& request, Done<pb::StatusResponse> done) override;
     void peers(pb::PeersRequest const& request, Done<pb::PeersResponse> done) override;
+    void pair_peer(pb::PairPeerRequest const& request, Done<pb::PairPeerResponse> done) override;
+    void forget_peer(pb::ForgetPeerRequest const& request,
+                     Done<pb::ForgetPeerResponse> done) override;
+    void set_nickname(pb::SetNicknameRequest const& request,
+                      Done<pb::SetNicknameResponse> done) override;
     void models(pb::ModelsRequest const& request, Done<pb::ModelsResponse> done) override;
     Cancel add_model(pb::AddModelRequest const& request, OnUpdate<pb::Progress> update,
                      StreamDone done) override;

@@ -83,6 +83,7 @@ ExitCode run_command_line(std::vector<std::string> const& arguments,
     add_globals(app, globals);
     add_init_commands(app, commands);
     add_swarm_commands(app, commands);
+    add_peers_commands(app, commands);
     add_serve_command(app, commands);
     add_invite_commands(app, commands);
     add_models_commands(app, commands);

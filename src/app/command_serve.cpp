@@ -104,6 +104,7 @@ private:
     static void announce(Output const& output, Daemon& daemon) {
         daemon.control().status({}, [&output](base::Result<pb::StatusResponse> const& status) {
             if (!status) return output.warn(status.error().message);
+            for (auto const& warning : status->warnings()) output.warn(warning);
             if (output.json()) return output.document(*status);
             output.line("kith " + terminal_safe(status->version()) + " runs as " +
                         terminal_safe(status->address()));

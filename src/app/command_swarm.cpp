@@ -1,4 +1,4 @@
-// create, join, login, status, peers.
+// create, join, login, status.
 #include <fmt/format.h>
 
 #include "app/arguments.h"
@@ -89,6 +89,7 @@ public:
         auto const status =
             ask(context, Need::daemon, &api::Control::status, pb::StatusRequest{}, code);
         if (!status) return code;
+        for (auto const& warning : status->warnings()) context.output.warn(warning);
         if (context.output.json())
             context.output.document(*status);
         else
@@ -103,6 +104,8 @@ private:
             {"address", status.address().empty() ? "none yet" : status.address()},
             {"node id", status.node_id()},
             {"peer id", status.peer_id()}};
+        if (!status.nickname().empty()) rows.push_back({"nickname", status.nickname()});
+        rows.push_back({"trust policy", status.trust_policy()});
         rows.push_back({"listening", status.listening().empty() ? "no (kith serve does not run)"
                                                                 : join_words(status.listening())});
         if (!status.api_url().empty()) rows.push_back({"OpenAI endpoint", status.api_url()});
@@ -127,28 +130,6 @@ private:
     }
 };
 
-class Peers final : public Command {
-public:
-    explicit Peers(CLI::App&) {}
-
-    ExitCode run(Context& context) override {
-        ExitCode code{};
-        auto const peers =
-            ask(context, Need::daemon, &api::Control::peers, pb::PeersRequest{}, code);
-        if (!peers) return code;
-        if (context.output.json()) context.output.document(*peers);
-        std::vector<std::vector<std::string>> rows{
-            {"ADDRESS", "NODE", "STATE", "SESSION", "ROLE", "SERVES", "LAST ERROR"}};
-        for (auto const& peer : peers->peers())
-            rows.push_back({peer.address(), peer.node_id().substr(0, 16), peer.state(),
-                            peer.session() ? "encrypted" : "-",
-                            peer.is_operator() ? "operator" : "member", join_words(peer.serving()),
-                            peer.last_error()});
-        context.output.table(rows);
-        return ExitCode::ok;
-    }
-};
-
 }  // namespace
 
 void add_swarm_commands(CLI::App& app, Commands& commands) {
@@ -160,8 +141,6 @@ void add_swarm_commands(CLI::App& app, Commands& commands) {
                                                "KITH_INVITE_TOKEN=kith1... kith login"));
     add_command<Status>(commands, add_subcommand(app, "status", "This node, its swarm, its memory",
                                                  "kith status --json"));
-    add_command<Peers>(
-        commands, add_subcommand(app, "peers", "Who is here and what they serve", "kith peers"));
 }
 
 }  // namespace kith::app

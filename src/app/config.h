@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "node/pairing.h"
 
 namespace kith::app {
 
@@ -50,6 +51,7 @@ struct Settings {
     bool local_embedding_privacy = false;
     std::uint32_t threads = 0;  // 0: as many as there are cores
     LogLevel log_level = LogLevel::info;
+    node::TrustOptions trust;  // [trust]: links to peers outside the swarm
 };
 
 using Environment = std::map<std::string, std::string>;

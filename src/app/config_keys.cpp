@@ -5,6 +5,8 @@
 #include <charconv>
 #include <numeric>
 
+#include "trust/admission.h"
+
 namespace kith::app {
 namespace {
 
@@ -106,8 +108,21 @@ base::Status apply_log_level(Settings& settings, Values const& values) {
     return fail(Code::invalid, "must be error, warning, info or debug");
 }
 
+base::Status apply_trust_policy(Settings& settings, Values const& values) {
+    auto const policy = trust::parse_policy(values.front());
+    if (!policy) return fail(Code::invalid, "must be members, tofu, allow_list or allow_all");
+    settings.trust.policy = *policy;
+    return {};
+}
+
+base::Status apply_trust_allow_list(Settings& settings, Values const& values) {
+    KITH_TRY(node::parse_allow_list(values));
+    settings.trust.allow_list = values;
+    return {};
+}
+
 // There is deliberately no key that turns encryption or the admission of members off (claim M9).
-constexpr std::array<Key, 10> keys{{
+constexpr std::array<Key, 12> keys{{
     {"node.listen", KeyKind::list, R"(["0.0.0.0:8810"])",
      "Where other members reach this node: HOST:PORT, [IPv6]:PORT; port 0 takes any free one.",
      apply_listen},
@@ -132,6 +147,13 @@ constexpr std::array<Key, 10> keys{{
     {"inference.threads", KeyKind::integer, "0", "0: one per core.", apply_threads},
     {"models.directory", KeyKind::text, "", "Where shards are kept. An absolute path.",
      apply_models_directory},
+    {"trust.policy", KeyKind::text, R"("members")",
+     "Which links to peers outside the swarm may stay up: members (none), tofu (an address keeps\n"
+     "the key it had first), allow_list, allow_all (every one; for closed networks only).\n"
+     "What a member may do is decided by the member list alone.",
+     apply_trust_policy},
+    {"trust.allow_list", KeyKind::list, "[]", "Whole node ids or peer ids, for policy allow_list.",
+     apply_trust_allow_list},
     {"log.level", KeyKind::text, R"("info")",
      "error, warning, info or debug. No level logs prompts, answers, keys or tokens.",
      apply_log_level},

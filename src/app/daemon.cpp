@@ -186,7 +186,8 @@ base::Status Daemon::Implementation::open(Mode mode) {
                                          .clock = clock_,
                                          .store = *store_,
                                          .secrets = *secrets_,
-                                         .log = [this](std::string line) { log_.line(line); }},
+                                         .log = [this](std::string line) { log_.line(line); },
+                                         .trust = settings_.trust},
                                         clock_.now()));
     auto const threads = settings_.threads != 0 ? settings_.threads
                                                 : std::max(1U, std::thread::hardware_concurrency());

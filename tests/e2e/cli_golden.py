@@ -14,9 +14,9 @@ import unittest
 from pathlib import Path
 
 KITH = ""
-COMMANDS = ["init", "create", "join", "login", "serve", "status", "peers", "models", "run", "route", "invite", "model",
-            "version"]
-GROUPS = {"invite": ["create", "list", "revoke"], "models": ["list", "add", "fetch", "drop"],
+COMMANDS = ["init", "create", "join", "login", "serve", "status", "peers", "nickname", "models", "run", "route", "invite",
+            "model", "version"]
+GROUPS = {"peers": ["pair", "forget"], "invite": ["create", "list", "revoke"], "models": ["list", "add", "fetch", "drop"],
           "model": ["inspect", "tokenize", "logits", "bench", "shard", "synth"]}
 TOKEN = "kith1" + "SECRET" * 8
 SECONDS_MAX = 30
@@ -77,7 +77,9 @@ class CommandLine(unittest.TestCase):
                           ["models", "add"], ["models", "add", "/nowhere/model.gguf"],
                           ["models", "fetch", "m", "--shards", "2-1"], ["join"], ["login"],
                           ["invite", "revoke", "abc"], ["run", "m", "p", "--temperature", "3"],
-                          ["invite", "create", "--never-expires", "--expires-hours", "1"]]:
+                          ["invite", "create", "--never-expires", "--expires-hours", "1"], ["nickname"],
+                          ["nickname", ""], ["nickname", "x" * 33], ["nickname", "a\u202eb"], ["nickname", "a\nb"],
+                          ["peers", "forget"], ["peers", "pair"], ["peers", "frobnicate"]]:
             with self.subTest(arguments=arguments):
                 result = self.expect(2, *arguments)
                 self.assertEqual(result.stdout, "")
@@ -94,7 +96,8 @@ class CommandLine(unittest.TestCase):
         self.assertFalse(self.directory.exists())
 
     def test_without_a_daemon_the_commands_that_need_one_exit_with_69(self):
-        for arguments in [["peers"], ["route"], ["run", "guide", "Hello?"]]:
+        for arguments in [["peers"], ["peers", "forget", "0123456789abcdef"],
+                          ["peers", "pair", "/ip4/192.0.2.7/tcp/8810"], ["route"], ["run", "guide", "Hello?"]]:
             with self.subTest(arguments=arguments):
                 self.assertIn("kith serve", self.expect(69, *arguments).stderr)
         error = json.loads(self.expect(69, "peers", "--json").stdout)["error"]
@@ -108,6 +111,11 @@ class CommandLine(unittest.TestCase):
         self.assertIn("inference.encrypted_pipeline", error)
         self.write_config("require_encryption = false\n")
         self.assertIn("unknown key", self.expect(78, "serve").stderr)
+        for policy, said in [("open", "members, tofu, allow_list or allow_all"), ("allow_al", "allow_list")]:
+            self.write_config(f'[trust]\npolicy = "{policy}"\n')
+            self.assertIn(said, self.expect(78, "status").stderr)
+        self.write_config('[trust]\nallow_list = ["0123456789abcdef"]\n')
+        self.assertIn("no whole id", self.expect(78, "status").stderr)
         self.write_config("[api]\nport = 1\n", mode=0o644)
         self.assertIn("chmod 600", self.expect(78, "status").stderr)
         self.write_config("")

@@ -126,6 +126,18 @@ void ControlClient::status(pb::StatusRequest const& request, api::Done<pb::Statu
 void ControlClient::peers(pb::PeersRequest const& request, api::Done<pb::PeersResponse> done) {
     implementation_->ask(&pb::Control::Stub::ListPeers, request, done);
 }
+void ControlClient::pair_peer(pb::PairPeerRequest const& request,
+                              api::Done<pb::PairPeerResponse> done) {
+    implementation_->ask(&pb::Control::Stub::PairPeer, request, done);
+}
+void ControlClient::forget_peer(pb::ForgetPeerRequest const& request,
+                                api::Done<pb::ForgetPeerResponse> done) {
+    implementation_->ask(&pb::Control::Stub::ForgetPeer, request, done);
+}
+void ControlClient::set_nickname(pb::SetNicknameRequest const& request,
+                                 api::Done<pb::SetNicknameResponse> done) {
+    implementation_->ask(&pb::Control::Stub::SetNickname, request, done);
+}
 void ControlClient::models(pb::ModelsRequest const& request, api::Done<pb::ModelsResponse> done) {
     implementation_->ask(&pb::Control::Stub::ListModels, request, done);
 }

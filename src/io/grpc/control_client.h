@@ -43,6 +43,12 @@ public:
                 api::Done<api::pb::StatusResponse> done) override;
     void peers(api::pb::PeersRequest const& request,
                api::Done<api::pb::PeersResponse> done) override;
+    void pair_peer(api::pb::PairPeerRequest const& request,
+                   api::Done<api::pb::PairPeerResponse> done) override;
+    void forget_peer(api::pb::ForgetPeerRequest const& request,
+                     api::Done<api::pb::ForgetPeerResponse> done) override;
+    void set_nickname(api::pb::SetNicknameRequest const& request,
+                      api::Done<api::pb::SetNicknameResponse> done) override;
     void models(api::pb::ModelsRequest const& request,
                 api::Done<api::pb::ModelsResponse> done) override;
     api::Cancel add_model(api::pb::AddModelRequest const& request,

@@ -154,6 +154,18 @@ public:
                                         pb::PeersResponse* response) override {
         return answer(&api::Control::peers, *request, response);
     }
+    grpc::ServerUnaryReactor* PairPeer(Context*, pb::PairPeerRequest const* request,
+                                       pb::PairPeerResponse* response) override {
+        return answer(&api::Control::pair_peer, *request, response);
+    }
+    grpc::ServerUnaryReactor* ForgetPeer(Context*, pb::ForgetPeerRequest const* request,
+                                         pb::ForgetPeerResponse* response) override {
+        return answer(&api::Control::forget_peer, *request, response);
+    }
+    grpc::ServerUnaryReactor* SetNickname(Context*, pb::SetNicknameRequest const* request,
+                                          pb::SetNicknameResponse* response) override {
+        return answer(&api::Control::set_nickname, *request, response);
+    }
     grpc::ServerUnaryReactor* ListModels(Context*, pb::ModelsRequest const* request,
                                          pb::ModelsResponse* response) override {
         return answer(&api::Control::models, *request, response);

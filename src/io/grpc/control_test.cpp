@@ -118,6 +118,17 @@ public:
         status_called.set(true);
     }
     void peers(pb::PeersRequest const&, api::Done<pb::PeersResponse> done) override { done({}); }
+    void pair_peer(pb::PairPeerRequest const&, api::Done<pb::PairPeerResponse> done) override {
+        done({});
+    }
+    void forget_peer(pb::ForgetPeerRequest const&,
+                     api::Done<pb::ForgetPeerResponse> done) override {
+        done({});
+    }
+    void set_nickname(pb::SetNicknameRequest const&,
+                      api::Done<pb::SetNicknameResponse> done) override {
+        done({});
+    }
     void models(pb::ModelsRequest const&, api::Done<pb::ModelsResponse> done) override { done({}); }
     api::Cancel add_model(pb::AddModelRequest const&, api::OnUpdate<pb::Progress> update,
                           api::StreamDone done) override {
