@@ -16,5 +16,6 @@ inline constexpr std::string_view revocation = "kith/revocation/v1";
 inline constexpr std::string_view swarm = "kith/swarm/v1";
 inline constexpr std::string_view sealed_gossip = "kith/sealed-gossip/v1";
 inline constexpr std::string_view nickname = "kith/nickname/v1";
+inline constexpr std::string_view dht_record = "kith/dht-record/v1";
 
 }  // namespace kith::identity::context
