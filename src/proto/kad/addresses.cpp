@@ -36,7 +36,11 @@ AddressScope scope_of_ip6(ByteView ip) {
 AddressScope scope_of(wire::Multiaddr const& address) {
     auto const endpoint = address.tcp_endpoint();
     if (!endpoint || endpoint->port == 0) return AddressScope::unusable;
-    auto const& ip = address.components().front().value;
+    // Behind ip and tcp only the peer's own name: a circuit's ip is that of its relay.
+    auto const parts = address.components();
+    if (parts.size() > 3 || (parts.size() == 3 && parts[2].protocol != wire::AddressProtocol::p2p))
+        return AddressScope::unusable;
+    auto const& ip = parts.front().value;
     return ip.size() == 4 ? scope_of_ip4(ip) : scope_of_ip6(ip);
 }
 

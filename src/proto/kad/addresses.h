@@ -12,7 +12,7 @@
 namespace kith::proto::kad {
 
 enum class AddressScope {
-    unusable,  // no numeric IP and TCP port in front, unspecified, multicast, link-local, port 0
+    unusable,  // not just numeric IP, TCP port and peer; unspecified, multicast, link-local, port 0
     loopback,
     private_network,  // RFC 1918, RFC 6598, RFC 4193
     public_network,

@@ -218,7 +218,8 @@ TEST_CASE("addresses of strangers are dialled only where the owner allows it") {
          {"/ip4/0.0.0.0/tcp/1", "/ip4/224.0.0.1/tcp/1", "/ip4/255.255.255.255/tcp/1",
           "/ip4/169.254.169.254/tcp/80", "/ip6/::/tcp/1", "/ip6/fe80::1/tcp/1",
           "/ip6/ff02::1/tcp/1", "/ip4/1.2.3.4/tcp/0", "/ip4/1.2.3.4/udp/1", "/dns4/localhost/tcp/1",
-          "/ip6/64:ff9b::7f00:1/tcp/1", "/ip6/2002:7f00:1::/tcp/1", "/ip6/::ffff:0.0.0.0/tcp/1"})
+          "/ip6/64:ff9b::7f00:1/tcp/1", "/ip6/2002:7f00:1::/tcp/1", "/ip6/::ffff:0.0.0.0/tcp/1",
+          "/ip4/8.8.8.8/tcp/1/p2p-circuit"})
         CHECK_MESSAGE(scope(text) == AddressScope::unusable, text);
     for (auto const* text : {"/ip4/127.0.0.1/tcp/1", "/ip4/127.9.9.9/tcp/1", "/ip6/::1/tcp/1",
                              "/ip6/::ffff:127.0.0.1/tcp/1"})
