@@ -9,7 +9,9 @@
 //   <- echo BYTES                  -> echoed {bytes, ok}
 //   end of input: exit
 //
-// Serves /ipfs/ping/1.0.0, /ipfs/id/1.0.0 and /kith-interop/echo/1.0.0 to everybody.
+// Serves /ipfs/ping/1.0.0, /ipfs/id/1.0.0 and /kith-interop/echo/1.0.0 to everybody. With the
+// argument --kad also /ipfs/kad/1.0.0: it then identifies every peer by itself, and takes the lines
+// of interop_kad.h.
 #include <unistd.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -21,6 +23,7 @@
 #include <map>
 #include <sstream>
 
+#include "interop_kad.h"
 #include "io/net/os.h"
 #include "io/net/tcp_driver.h"
 #include "node/host.h"
@@ -36,9 +39,14 @@ namespace {
 constexpr std::string_view echo_protocol = "/kith-interop/echo/1.0.0";
 constexpr std::size_t write_bytes = 64 * 1024;
 
-std::vector<std::string> protocols() {
-    return {std::string(proto::ping::protocol), std::string(proto::identify::protocol),
-            std::string(echo_protocol)};
+enum class WithKad { no, yes };
+
+std::vector<std::string> protocols(WithKad with_kad) {
+    std::vector<std::string> out{std::string(proto::ping::protocol),
+                                 std::string(proto::identify::protocol),
+                                 std::string(echo_protocol)};
+    if (with_kad == WithKad::yes) out.emplace_back(proto::kad::libp2p_protocol);
+    return out;
 }
 
 // What one stream is for and how far it got.
@@ -61,14 +69,27 @@ std::uint8_t pattern(std::size_t position) {
 class Peer {
 public:
     Peer(node::Host& host, identity::Identity const& self, ports::Rng& rng,
-         ports::Clock const& clock)
-        : host_(host), self_(self), rng_(rng), clock_(clock) {}
+         ports::Clock const& clock, WithKad with_kad)
+        : host_(host), self_(self), rng_(rng), clock_(clock) {
+        if (with_kad == WithKad::yes) kad_.emplace(host, self, rng, clock, say);
+    }
+
+    interop::KadPart* kad() { return kad_ ? &*kad_ : nullptr; }
+
+    void set_port(std::uint16_t port) {
+        auto const address = wire::Multiaddr::tcp("127.0.0.1", port);
+        if (!kad_ || !address) return;
+        address_ = *address;
+        kad_->set_address(*address);
+    }
 
     void on_turn() {
         while (auto event = host_.poll_event()) {
             connection_ = event->connection;
+            if (kad_ && kad_->on_event(*event) == node::Taken::yes) continue;
             std::visit([this](auto& what) { on(what); }, event->what);
         }
+        if (kad_) kad_->report();
     }
 
     void command(std::string const& line) {
@@ -83,6 +104,12 @@ public:
             auto const dialled =
                 host_.dial({ip, static_cast<std::uint16_t>(number)}, *expected, clock_.now());
             if (!dialled) say("down", "\"code\":\"too_large\"");
+            return;
+        }
+        if (verb.starts_with("kad-")) {
+            std::string first, second;
+            words >> first >> second;
+            if (kad_) kad_->command(verb, first, second);
             return;
         }
         words >> number;
@@ -104,6 +131,7 @@ private:
         bool const inbound = up.direction == node::Direction::inbound;
         say("connected", "\"peer\":\"" + up.peer.peer().to_text() + "\",\"direction\":\"" +
                              (inbound ? "inbound" : "outbound") + "\"");
+        if (kad_) ask(Stream::Job::ask_identify, proto::identify::protocol, 0);
     }
     void on(node::LinkDown& down) {
         std::erase_if(streams_,
@@ -149,10 +177,11 @@ private:
     void answer_identify(StreamId id) {
         proto::identify::Info info{.protocol_version = "ipfs/0.1.0",
                                    .agent_version = "kith-interop/1",
-                                   .protocols = protocols(),
+                                   .protocols = protocols(kad_ ? WithKad::yes : WithKad::no),
                                    .listen_addresses = {},
                                    .observed_address = {},
                                    .signed_peer_record = {}};
+        if (address_) info.listen_addresses = {*address_};
         auto const& remote = observed_[connection_];
         if (auto const address = wire::Multiaddr::tcp(remote.ip, remote.port))
             info.observed_address = *address;
@@ -240,6 +269,7 @@ private:
     void report_identify(Stream& stream) {
         auto const info = stream.reader->finish();
         if (!info) return say("reset", "\"message\":\"" + info.error().message + "\"");
+        if (kad_) return kad_->on_identified(connection_, peers_[connection_], *info);
         std::string list;
         for (auto const& protocol : info->protocols)
             list += (list.empty() ? "\"" : ",\"") + protocol + "\"";
@@ -257,24 +287,69 @@ private:
     std::map<ports::ConnectionId, ports::SocketAddress> observed_;
     std::map<ports::ConnectionId, identity::PeerId> peers_;
     std::map<Key, Stream> streams_;
+    std::optional<wire::Multiaddr> address_;
+    std::optional<interop::KadPart> kad_;
+};
+
+// The host, with the deadlines of Kademlia among its own.
+class Core final : public ports::NetworkCore {
+public:
+    Core(node::Host& host, interop::KadPart* kad) : host_(host), kad_(kad) {}
+
+    void on_accepted(ports::ConnectionId id, ports::SocketAddress remote,
+                     base::Instant now) override {
+        host_.on_accepted(id, std::move(remote), now);
+    }
+    void on_connected(ports::ConnectionId id, base::Instant now) override {
+        host_.on_connected(id, now);
+    }
+    void on_bytes(ports::ConnectionId id, base::ByteView bytes, base::Instant now) override {
+        host_.on_bytes(id, bytes, now);
+    }
+    void on_closed(ports::ConnectionId id, base::Error reason, base::Instant now) override {
+        host_.on_closed(id, std::move(reason), now);
+    }
+    void on_deadline(base::Instant now) override {
+        host_.on_deadline(now);
+        if (kad_) kad_->on_deadline();
+    }
+    bool poll_transmit(ports::ConnectionId id, base::Bytes& out, base::Instant now) override {
+        return host_.poll_transmit(id, out, now);
+    }
+    std::optional<ports::NetworkOutput> poll_output() override { return host_.poll_output(); }
+    [[nodiscard]] std::optional<base::Instant> deadline() const override {
+        auto const own = host_.deadline();
+        auto const other = kad_ ? kad_->deadline() : std::nullopt;
+        if (!own || !other) return own ? own : other;
+        return std::min(*own, *other);
+    }
+
+private:
+    node::Host& host_;
+    interop::KadPart* kad_;
 };
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+    auto const with_kad =
+        argc == 2 && std::string_view(argv[1]) == "--kad" ? WithKad::yes : WithKad::no;
     io::OsRng rng;
     io::OsClock clock;
     crypto::Secret<identity::identity_random_bytes> random;
     if (!rng.fill(random.mutable_view())) return 1;
     auto const self = identity::Identity::create(random, clock.unix_now());
     if (!self) return 1;
-    auto host = node::Host::create(*self, rng, {.limits = {}, .accepted_protocols = protocols()});
+    auto host =
+        node::Host::create(*self, rng, {.limits = {}, .accepted_protocols = protocols(with_kad)});
     if (!host) return 1;
     asio::io_context context;
-    Peer peer(**host, *self, rng, clock);
-    io::TcpDriver driver(context, **host, clock, [&peer] { peer.on_turn(); });
+    Peer peer(**host, *self, rng, clock, with_kad);
+    Core core(**host, peer.kad());
+    io::TcpDriver driver(context, core, clock, [&peer] { peer.on_turn(); });
     auto const bound = driver.listen({"127.0.0.1", 0});
     if (!bound) return 1;
+    peer.set_port(bound->port);
     Peer::say("listening", "\"peer\":\"" + self->peer_id().to_text() +
                                "\",\"port\":" + std::to_string(bound->port));
 

@@ -1,81 +1,13 @@
 // js_libp2p.mjs INTEROP_PEER: js-libp2p dials us and we dial it; then raw sockets misbehave. Prints one line per
 // check and ends with status 0 only when all hold.
-import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import net from 'node:net'
+import { check, finish, jsNode, OurPeer, within } from './harness.mjs'
 
-// @libp2p/ping needs it; node has it from version 22 on.
-Promise.withResolvers ??= function () {
-  let resolve, reject
-  const promise = new this((yes, no) => { resolve = yes; reject = no })
-  return { promise, resolve, reject }
-}
-
-const { createLibp2p } = await import('libp2p')
-const { tcp } = await import('@libp2p/tcp')
 const { noise } = await import('@libp2p/noise')
-const { yamux } = await import('@libp2p/yamux')
-const { identify } = await import('@libp2p/identify')
-const { ping } = await import('@libp2p/ping')
 const { multiaddr } = await import('@multiformats/multiaddr')
 
 const ECHO = '/kith-interop/echo/1.0.0'
 const ECHO_BYTES = 8 * 1024 * 1024
-const STEP_MS = 60_000
-
-let failures = 0
-function check (sentence, good, detail = '') {
-  console.log(`${good ? 'ok' : 'not ok'} - ${sentence}${good || detail === '' ? '' : ': ' + detail}`)
-  if (!good) failures++
-}
-
-function within (promise, what) {
-  let timer
-  const late = new Promise((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`nothing within ${STEP_MS} ms: ${what}`)), STEP_MS)
-  })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
-}
-
-// Our peer as a child process: lines in, JSON events out.
-class OurPeer {
-  constructor (binary) {
-    this.process = spawn(binary, { stdio: ['pipe', 'pipe', 'inherit'] })
-    this.events = []
-    this.waiting = []
-    createInterface({ input: this.process.stdout }).on('line', line => {
-      const event = JSON.parse(line)
-      const index = this.waiting.findIndex(one => one.names.includes(event.event))
-      if (index >= 0) this.waiting.splice(index, 1)[0].resolve(event)
-      else this.events.push(event)
-    })
-  }
-
-  next (...names) {
-    const index = this.events.findIndex(event => names.includes(event.event))
-    if (index >= 0) return Promise.resolve(this.events.splice(index, 1)[0])
-    return within(new Promise(resolve => this.waiting.push({ names, resolve })), names.join('|'))
-  }
-
-  send (line) { this.process.stdin.write(line + '\n') }
-
-  async stop () {
-    const ended = new Promise(resolve => this.process.once('exit', resolve))
-    this.process.stdin.end()
-    return within(ended, 'exit of interop_peer')
-  }
-}
-
-const jsNode = (options = {}) => createLibp2p({
-  addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-  transports: [tcp()],
-  connectionEncrypters: [noise()],
-  streamMuxers: [yamux()],
-  // Each of its pings is a stream of its own, and it does not wait until the one before is closed on both sides.
-  services: { identify: identify(), ping: ping({ maxOutboundStreams: 32 }) },
-  connectionManager: { inboundConnectionThreshold: 1000 },
-  ...options
-})
 
 function pattern (position) { return (position * 31 + Math.floor(position / 8192)) & 0xff }
 
@@ -250,5 +182,4 @@ try {
   check(`no exception (${error.stack})`, false)
 }
 await peer.stop().catch(error => check(error.message, false))
-console.log(failures === 0 ? 'all checks hold' : `${failures} checks fail`)
-process.exit(failures === 0 ? 0 : 1)
+finish()
