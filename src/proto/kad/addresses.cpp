@@ -58,6 +58,11 @@ bool is_reachable(Reach reach, wire::Multiaddr const& address) {
     return false;
 }
 
+void keep_reachable(Reach reach, std::vector<wire::Multiaddr>& addresses) {
+    std::erase_if(addresses,
+                  [reach](auto const& address) { return !is_reachable(reach, address); });
+}
+
 void FailedAddresses::add(identity::PeerId const& peer, wire::Multiaddr const& address,
                           base::Instant now) {
     if (until_.size() >= failed_addresses_max) expire(now);

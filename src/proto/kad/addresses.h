@@ -26,6 +26,7 @@ enum class Reach {
     loopback,         // loopback too: tests, several nodes on one machine
 };
 bool is_reachable(Reach reach, wire::Multiaddr const& address);
+void keep_reachable(Reach reach, std::vector<wire::Multiaddr>& addresses);  // drops the others
 
 inline constexpr std::size_t failed_addresses_max = 512;
 inline constexpr base::Duration failed_address_ttl = std::chrono::minutes(2);

@@ -30,7 +30,7 @@ Kad::Kad(KadOptions options, ports::Rng& rng)
       checker_(options_.domain, options_.namespaces, options_.unsigned_providers),
       table_(options_.self.id, options_.group_exempt),
       store_(options_.store, options_.self.id),
-      responder_(options_.self, table_, store_, checker_) {
+      responder_(options_.self, options_.reach, table_, store_, checker_) {
     limit_addresses(options_.self);
 }
 
@@ -44,6 +44,8 @@ void Kad::set_addresses(std::vector<wire::Multiaddr> addresses) {
 // ---- peers ----
 
 void Kad::on_peer_ready(ReadyPeer ready, Now now) {
+    // What we would not dial ourselves we do not tell others either.
+    keep_reachable(options_.reach, ready.peer.addresses);
     limit_addresses(ready.peer);
     auto const& id = ready.peer.id;
     if (ready_.contains(id) || ready_.size() < ready_peers_max)

@@ -58,7 +58,9 @@ struct KadOptions {
     UnsignedProviders unsigned_providers = UnsignedProviders::refused;
     Mode mode = Mode::server;
     Reach reach = Reach::private_network;
-    GroupExempt group_exempt;  // addresses that count for no network limit; loopback never does
+    // Addresses that count for no network limit; loopback never does. A team behind one NAT or in
+    // one office needs this: without it three of them are known to each other.
+    GroupExempt group_exempt;
     LookupOptions lookup;
     StoreLimits store;
 };

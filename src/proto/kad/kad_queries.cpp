@@ -287,9 +287,7 @@ void Kad::take_providers(Query& query, PeerId const& from, Message const& answer
             continue;
         }
         auto info = provider->info();
-        std::erase_if(info.peer.addresses, [this](wire::Multiaddr const& address) {
-            return !is_reachable(options_.reach, address);
-        });
+        keep_reachable(options_.reach, info.peer.addresses);
         query.providers.try_emplace(info.peer.id, std::move(info));
     }
 }

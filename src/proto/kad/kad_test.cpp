@@ -120,6 +120,30 @@ TEST_CASE(
     CHECK(decode(**machine.ask(3, ping)).value() == ping);
 }
 
+TEST_CASE(
+    "addresses outside our reach are neither told nor kept, and who has no other is not named") {
+    Machine machine(allow_unsigned);
+    auto info = machine.peer(1);
+    auto const loopback = Multiaddr::tcp("127.0.0.1", 22).value();
+    info.addresses.insert(info.addresses.begin(), loopback);
+    auto hidden = machine.peer(2);
+    hidden.addresses = {loopback};
+    for (auto const& peer : {info, hidden})
+        machine.kad().on_peer_ready({.peer = peer, .remote = {}, .serves = ServesKad::yes},
+                                    machine.now());
+    CHECK(machine.kad().table().size() == 2);
+    auto const told = decode(**machine.ask(3, find_node({1})))->closer_peers;
+    REQUIRE(told.size() == 1);
+    CHECK(told[0] == machine.peer(1));
+
+    CHECK(machine.ask(1, of_providers(MessageType::add_provider, {info})).has_value());
+    CHECK(code_of(machine.ask(2, of_providers(MessageType::add_provider, {hidden}))) ==
+          Code::invalid);
+    auto const found = decode(**machine.ask(3, of_providers(MessageType::get_providers, {})));
+    REQUIRE(found->provider_peers.size() == 1);
+    CHECK(found->provider_peers[0].peer == machine.peer(1));
+}
+
 TEST_CASE("PUT_VALUE is verified, kept and echoed; GET_VALUE hands it out") {
     Machine machine;
     auto const good = put("/plain/a", "value");

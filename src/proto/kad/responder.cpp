@@ -37,8 +37,10 @@ Result<std::optional<Message>> Responder::answer(PeerId const& from, Message con
 }
 
 std::vector<PeerInfo> Responder::closer(PeerId const& from, ByteView key) const {
-    auto peers = table_.closest(Key::of(key), bucket_peers_max + 1);
-    std::erase_if(peers, [&from](PeerInfo const& peer) { return peer.id == from; });
+    auto peers = table_.closest(Key::of(key), 2 * bucket_peers_max);
+    // A peer that can only be reached over its connection to us is of no use to others.
+    std::erase_if(
+        peers, [&from](PeerInfo const& peer) { return peer.id == from || peer.addresses.empty(); });
     if (peers.size() > bucket_peers_max) peers.resize(bucket_peers_max);
     return peers;
 }
@@ -82,10 +84,11 @@ Status Responder::add_provider(PeerId const& from, Message const& request, Now n
         return fail(Code::invalid, "kad: ADD_PROVIDER without a multihash");
     Status status = fail(Code::invalid, "kad: ADD_PROVIDER without an entry of its sender");
     bool is_one_stored = false;
-    for (auto const& entry : request.provider_peers) {
+    for (auto entry : request.provider_peers) {
         if (!KITH_GUARD("S24.sender", entry.peer.id == from)) continue;
+        keep_reachable(reach_, entry.peer.addresses);
         if (entry.peer.addresses.empty()) continue;
-        auto provider = checker_.check_provider(request.key, entry, now.wall);
+        auto provider = checker_.check_provider(request.key, std::move(entry), now.wall);
         status = provider ? store_.add_provider(std::move(*provider), from, now)
                           : Status(std::unexpected(provider.error()));
         is_one_stored = is_one_stored || status.has_value();

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "proto/kad/addresses.h"
 #include "proto/kad/records.h"
 #include "proto/kad/routing_table.h"
 
@@ -12,14 +13,15 @@ namespace kith::proto::kad {
 class Responder {
 public:
     // All must outlive the responder.
-    Responder(PeerInfo const& self, RoutingTable const& table, RecordStore& store,
+    Responder(PeerInfo const& self, Reach reach, RoutingTable const& table, RecordStore& store,
               RecordChecker const& checker)
-        : self_(self), table_(table), store_(store), checker_(checker) {}
+        : self_(self), reach_(reach), table_(table), store_(store), checker_(checker) {}
 
     // The answer to `request` of the authenticated `from`; nullopt: there is none (ADD_PROVIDER).
     // Errors: the request is refused, the driver resets its stream. PUT_VALUE: as
     // RecordChecker::check and RecordStore::put. ADD_PROVIDER: entries that are not of the sender,
-    // have no address or no proof are ignored one by one; an error only when none is left.
+    // have no address within reach or no proof are ignored one by one; an error only when none is
+    // left.
     base::Result<std::optional<Message>> answer(identity::PeerId const& from,
                                                 Message const& request, Now now);
 
@@ -35,6 +37,7 @@ private:
                                                base::ByteView key) const;
 
     PeerInfo const& self_;
+    Reach reach_;
     RoutingTable const& table_;
     RecordStore& store_;
     RecordChecker const& checker_;
