@@ -33,7 +33,7 @@ inline constexpr std::size_t kad_dials_max = 32;
 inline constexpr std::size_t kad_streams_per_connection_max = 32;  // inbound, as rust
 inline constexpr std::size_t kad_streams_max = 512;                // inbound
 // Answers a peer has not read yet; then it has asked enough on this stream.
-inline constexpr std::size_t kad_unsent_bytes_max = 256 * 1024;
+inline constexpr std::size_t kad_unsent_bytes_max = std::size_t{256} * 1024;
 inline constexpr std::size_t kad_events_max = 256;  // what is no QueryFinished is dropped beyond it
 inline constexpr base::Duration kad_stream_idle_max = std::chrono::seconds(60);
 inline constexpr base::Duration kad_connection_idle_max = std::chrono::minutes(2);

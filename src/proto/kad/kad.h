@@ -139,7 +139,7 @@ private:
 
     void pump(Now now);  // everything that can go on goes on; the end of each input
     void advance(Query& query, Now now);
-    void ask(Query& query, Lookup::Ask ask, Now now);
+    void ask(Query& query, Lookup::Ask const& ask, Now now);
     void store_at_next(Query& query, Now now);
     void finish(Query& query, Now now);
     void send(Request request, base::Bytes bytes, Now now);

@@ -19,6 +19,7 @@ void Kad::pump(Now now) {
     republish_due(now);
     while (auto const oldest = table_.poll_probe(now.instant)) probe(*oldest, now);
     std::vector<QueryId> ids;  // advance() may end a query, and with it its entry
+    ids.reserve(queries_.size());
     for (auto const& [id, query] : queries_) ids.push_back(id);
     for (auto const id : ids) advance(*queries_.at(id), now);
 }
@@ -27,9 +28,9 @@ void Kad::advance(Query& query, Now now) {
     if (query.deadline <= now.instant) return finish(query, now);
     if (!query.store_at) {
         while (requests_.size() < requests_max) {
-            auto next = query.lookup.poll_ask();
+            auto const next = query.lookup.poll_ask();
             if (!next) break;
-            ask(query, std::move(*next), now);
+            ask(query, *next, now);
         }
         if (!query.lookup.is_finished()) return;
         if (query.to_store.empty()) return finish(query, now);
@@ -59,7 +60,7 @@ std::vector<wire::Multiaddr> Kad::addresses_for(PeerInfo const& peer, Now now) c
     return addresses;
 }
 
-void Kad::ask(Query& query, Lookup::Ask ask, Now now) {
+void Kad::ask(Query& query, Lookup::Ask const& ask, Now now) {
     Message message;
     switch (query.kind) {
         case Kind::get_value:

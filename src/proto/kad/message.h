@@ -16,16 +16,16 @@
 
 namespace kith::proto::kad {
 
-inline constexpr std::size_t message_bytes_max = 64 * 1024;       // accepted
-inline constexpr std::size_t message_bytes_sent_max = 16 * 1024;  // rust refuses more
+inline constexpr std::size_t message_bytes_max = std::size_t{64} * 1024;       // accepted
+inline constexpr std::size_t message_bytes_sent_max = std::size_t{16} * 1024;  // rust refuses more
 inline constexpr std::size_t message_key_bytes_max = 256;
 inline constexpr std::size_t provider_key_bytes_max = 80;  // as go
-inline constexpr std::size_t value_bytes_max = 8 * 1024;
+inline constexpr std::size_t value_bytes_max = std::size_t{8} * 1024;
 inline constexpr std::size_t proof_bytes_max = 256;
 inline constexpr std::size_t peers_max = 100;          // in each of the two lists; more is refused
 inline constexpr std::size_t wire_addresses_max = 64;  // of one peer; more is refused
 inline constexpr std::size_t addresses_kept_max = 8;   // of those the first that we understand
-inline constexpr std::size_t peer_bytes_max = 8 * 1024;  // one entry of a list
+inline constexpr std::size_t peer_bytes_max = std::size_t{8} * 1024;  // one entry of a list
 
 // Values of the specification.
 enum class MessageType {
