@@ -1,9 +1,8 @@
-#include "node/host.h"
-
 #include <algorithm>
 
 #include "base/check.h"
 #include "crypto/x25519.h"
+#include "node/host_connection.h"
 
 namespace kith::node {
 
@@ -16,16 +15,6 @@ using base::Result;
 using ports::ConnectionId;
 using ports::SocketAddress;
 namespace noise = proto::noise;
-
-struct Host::Connection {
-    std::optional<Link> link;  // from on_connected or on_accepted on
-    SocketAddress remote;
-    Direction direction = Direction::outbound;
-    std::optional<identity::PeerId> expected;
-    std::optional<Instant> dial_deadline;  // until the link is up
-    bool transmit_queued = false;          // a Transmit stands in outputs_
-    bool is_proved = false;                // PeerConnected was said
-};
 
 namespace {
 
@@ -61,6 +50,7 @@ Result<Link> Host::make_link(LinkOptions options, Instant now) {
 
 Result<ConnectionId> Host::dial(SocketAddress to, std::optional<identity::PeerId> expected,
                                 Instant now) {
+    now_ = now;
     if (connections_.size() >= options_.limits.connections_max)
         return fail(Code::too_large, "too many connections");
     ConnectionId const id{next_dial_};
@@ -70,6 +60,19 @@ Result<ConnectionId> Host::dial(SocketAddress to, std::optional<identity::PeerId
     connection.expected = expected;
     connection.dial_deadline = now + options_.limits.dial_timeout;
     outputs_.push_back(ports::Dial{.id = id, .to = std::move(to)});
+    return id;
+}
+
+Result<ConnectionId> Host::dial_relayed(identity::PeerId const& expected, Instant now) {
+    now_ = now;
+    if (connections_.size() >= options_.limits.connections_max)
+        return fail(Code::too_large, "too many connections");
+    ConnectionId const id{next_dial_};
+    next_dial_ += 2;
+    auto& connection = connections_[id];
+    connection.path = Path::relayed;
+    connection.expected = expected;
+    connection.dial_deadline = now + options_.limits.dial_timeout;
     return id;
 }
 
@@ -151,6 +154,7 @@ bool Host::has_room_for(SocketAddress const& remote) const {
 }
 
 void Host::on_accepted(ConnectionId id, SocketAddress remote, Instant now) {
+    now_ = now;
     KITH_ASSERT(!connections_.contains(id));
     if (!has_room_for(remote)) {
         outputs_.push_back(ports::Close{id});
@@ -159,48 +163,46 @@ void Host::on_accepted(ConnectionId id, SocketAddress remote, Instant now) {
     auto const connection = connections_.try_emplace(id).first;
     connection->second.remote = std::move(remote);
     connection->second.direction = Direction::inbound;
-    auto link =
-        make_link({.role = LinkRole::listener, .expected_peer = {}, .accepted_protocols = {}}, now);
-    if (!link) return take_down(connection, link.error());
-    connection->second.link.emplace(std::move(*link));
-    touch(connection);
+    start(connection, LinkRole::listener, now);
 }
 
 void Host::on_connected(ConnectionId id, Instant now) {
+    now_ = now;
     auto const connection = connections_.find(id);
     if (connection == connections_.end() || connection->second.link) return;
-    auto link = make_link({.role = LinkRole::dialer,
-                           .expected_peer = connection->second.expected,
-                           .accepted_protocols = {}},
-                          now);
-    if (!link) return take_down(connection, link.error());
-    connection->second.link.emplace(std::move(*link));
-    touch(connection);
+    start(connection, LinkRole::dialer, now);
 }
 
 void Host::on_bytes(ConnectionId id, ByteView bytes, Instant now) {
+    now_ = now;
     auto const connection = connections_.find(id);
     if (connection == connections_.end() || !connection->second.link) return;
     auto const status = connection->second.link->feed(bytes, now);
     touch(connection);
-    drain(connection);
+    drain(connection, now);
     if (!status) take_down(connection, status.error());
 }
 
-void Host::on_closed(ConnectionId id, Error reason, Instant) {
+void Host::on_closed(ConnectionId id, Error reason, Instant now) {
+    now_ = now;
     closing_.erase(id);
     auto const connection = connections_.find(id);
     if (connection == connections_.end()) return;
-    auto down = describe_down(connection->second, std::move(reason));
+    auto down = describe_down(connection->second, reason);
+    end_carried_by(id, reason);
     connections_.erase(connection);
     events_.push_back({.connection = id, .what = std::move(down)});
 }
 
 void Host::on_deadline(Instant now) {
-    for (auto next = connections_.begin(); next != connections_.end();) {
-        auto const connection = next++;
-        auto& [link, remote, direction, expected, dial_deadline, queued, is_proved] =
-            connection->second;
+    now_ = now;
+    std::vector<ConnectionId> ids;  // one that goes down may take others with it
+    for (auto const& [id, connection] : connections_) ids.push_back(id);
+    for (auto const id : ids) {
+        auto const connection = connections_.find(id);
+        if (connection == connections_.end()) continue;
+        auto& link = connection->second.link;
+        auto const dial_deadline = connection->second.dial_deadline;
         if (dial_deadline && *dial_deadline <= now) {
             take_down(connection, {.code = Code::timeout, .message = "dialling took too long"});
             continue;
@@ -208,7 +210,7 @@ void Host::on_deadline(Instant now) {
         if (!link || !link->deadline() || *link->deadline() > now) continue;
         auto const status = link->on_deadline(now);
         touch(connection);
-        drain(connection);
+        drain(connection, now);
         if (!status) take_down(connection, status.error());
     }
 }
@@ -221,8 +223,10 @@ bool Host::poll_transmit(ConnectionId id, base::Bytes& out, Instant now) {
     }
     auto const connection = connections_.find(id);
     if (connection == connections_.end() || !connection->second.link) return false;
+    now_ = now;
+    pump_carried(id, now);
     bool const any = connection->second.link->poll_transmit(out, now);
-    drain(connection);
+    drain(connection, now);
     return any;
 }
 
@@ -251,32 +255,53 @@ std::optional<Instant> Host::deadline() const {
 
 // ---- inside ----
 
-void Host::drain(Connections::iterator connection) {
-    auto& [link, remote, direction, expected, dial_deadline, queued, is_proved] =
-        connection->second;
-    while (auto event = link->poll_event()) {
-        HostEvent forwarded{.connection = connection->first,
-                            .what = StreamEnded{}};  // replaced below
-        if (auto* const up = std::get_if<LinkUp>(&*event)) {
-            dial_deadline.reset();
-            is_proved = true;
-            forwarded.what =
-                PeerConnected{.peer = up->peer, .remote = remote, .direction = direction};
-        } else {
-            std::visit(
-                [&forwarded](auto& one) {
-                    if constexpr (!std::is_same_v<std::decay_t<decltype(one)>, LinkUp>)
-                        forwarded.what = std::move(one);
-                },
-                *event);
-        }
-        events_.push_back(std::move(forwarded));
+void Host::start(Connections::iterator connection, LinkRole role, Instant now) {
+    auto link = make_link(
+        {.role = role, .expected_peer = connection->second.expected, .accepted_protocols = {}},
+        now);
+    if (!link) return take_down(connection, link.error());
+    connection->second.link.emplace(std::move(*link));
+    touch(connection);
+}
+
+void Host::drain(Connections::iterator connection, Instant now) {
+    while (auto event = connection->second.link->poll_event())
+        if (!on_carried(connection, *event, now)) on_link_event(connection, std::move(*event));
+}
+
+void Host::on_link_event(Connections::iterator connection, LinkEvent&& event) {
+    auto& state = connection->second;
+    HostEvent forwarded{.connection = connection->first, .what = StreamEnded{}};  // replaced below
+    if (auto* const up = std::get_if<LinkUp>(&event)) {
+        state.dial_deadline.reset();
+        state.is_proved = true;
+        forwarded.what = PeerConnected{.peer = up->peer,
+                                       .remote = state.remote,
+                                       .direction = state.direction,
+                                       .path = state.path};
+    } else {
+        std::visit(
+            [&forwarded](auto& one) {
+                if constexpr (!std::is_same_v<std::decay_t<decltype(one)>, LinkUp>)
+                    forwarded.what = std::move(one);
+            },
+            event);
     }
+    events_.push_back(std::move(forwarded));
 }
 
 void Host::take_down(Connections::iterator connection, Error reason) {
     auto const id = connection->first;
-    auto down = describe_down(connection->second, std::move(reason));
+    auto down = describe_down(connection->second, reason);
+    if (connection->second.path == Path::relayed) {
+        if (connection->second.carrier) {
+            if (connection->second.link) pump_into(connection->second, now_);  // last words
+            end_carrier(*connection->second.carrier);
+        }
+        connections_.erase(connection);
+        return events_.push_back({.connection = id, .what = std::move(down)});
+    }
+    end_carried_by(id, reason);
     if (connection->second.link) {
         if (closing_.size() == closing_links_max) closing_.erase(closing_.begin());
         closing_.emplace(id, std::move(*connection->second.link));
@@ -299,7 +324,10 @@ LinkDown Host::describe_down(Connection const& connection, Error reason) {
 }
 
 void Host::touch(Connections::iterator connection) {
-    if (connection == connections_.end() || connection->second.transmit_queued) return;
+    if (connection == connections_.end()) return;
+    if (auto const& carrier = connection->second.carrier)
+        return touch(connections_.find(carrier->connection));
+    if (connection->second.path == Path::relayed || connection->second.transmit_queued) return;
     connection->second.transmit_queued = true;
     outputs_.push_back(ports::Transmit{connection->first});
 }

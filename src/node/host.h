@@ -6,9 +6,14 @@
 // accepted and however far it came. Connections beyond a limit are closed without an event: they
 // never existed for the owner.
 //
-// Invariants: 1. links_count() <= connections_max. 2. at most pending_inbound_max accepted links
-// are unproven, at most pending_per_ip_max of them from one address. 3. after LinkDown{id} no event
-// names id again.
+// A connection may run over a stream of another one (circuit relay): its bytes are then those of
+// the stream, which the owner hands over with carry() or accept_relayed() and never hears of again.
+// Everything else is the same: limits, proof of the peer, events, one LinkDown.
+//
+// Invariants: 1. links_count() <= connections_max, relayed ones included. 2. at most
+// pending_inbound_max accepted links are unproven, at most pending_per_ip_max of them from one
+// address (for a relayed one: its relay's). 3. after LinkDown{id} no event names id again. 4. no
+// relayed connection carries another.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +35,8 @@
 
 namespace kith::node {
 
-inline constexpr std::size_t closing_links_max = 64;  // beyond it last words are dropped
+inline constexpr std::size_t closing_links_max = 64;    // beyond it last words are dropped
+inline constexpr std::size_t closing_streams_max = 64;  // of ended relayed connections; then reset
 
 struct HostLimits {
     std::size_t connections_max = 300;
@@ -54,10 +60,20 @@ struct LinkDown {
     Direction direction = Direction::outbound;
     std::optional<identity::PeerId> expected;  // who was dialled, if that was said
 };
+enum class Path { direct, relayed };
+
 struct PeerConnected {  // the link is up and the peer proved
     AuthenticatedPeer peer;
-    ports::SocketAddress remote;
+    ports::SocketAddress remote;  // of the relay, when relayed
     Direction direction;
+    Path path = Path::direct;
+};
+
+// A stream that carries a relayed connection.
+struct Carrier {
+    ports::ConnectionId connection;
+    StreamId stream{};
+    auto operator<=>(Carrier const&) const = default;
 };
 struct HostEvent {
     ports::ConnectionId connection;
@@ -81,6 +97,18 @@ public:
     base::Result<ports::ConnectionId> dial(ports::SocketAddress to,
                                            std::optional<identity::PeerId> expected,
                                            base::Instant now);
+    // A dialled connection that a relay will carry: counts from now on; LinkDown when carry() does
+    // not come within dial_timeout. Errors as dial().
+    base::Result<ports::ConnectionId> dial_relayed(identity::PeerId const& expected,
+                                                   base::Instant now);
+    // From now on `carrier` is the bytes of `id`, beginning with `first`, which arrived on it
+    // already (and were not given to consumed()). When either is gone, the other is ended.
+    void carry(ports::ConnectionId id, Carrier carrier, base::ByteView first, base::Instant now);
+    // The same for a connection that somebody else dialled. Code::too_large: a limit;
+    // Code::conflict: the carrier is relayed itself; Code::not_found: it is gone. The stream is
+    // then reset.
+    base::Result<ports::ConnectionId> accept_relayed(Carrier carrier, base::ByteView first,
+                                                     base::Instant now);
     // Closes after what is buffered was handed to the driver; LinkDown{reason} follows.
     void disconnect(ports::ConnectionId id, base::Error reason);
     void set_accepted_protocols(ports::ConnectionId id, std::vector<std::string> protocols);
@@ -111,10 +139,23 @@ private:
     Host(proto::noise::Credentials credentials, ports::Rng& rng, HostOptions options);
     base::Result<Link> make_link(LinkOptions options, base::Instant now);
     Link* link_of(ports::ConnectionId id);
-    void drain(Connections::iterator connection);
+    void drain(Connections::iterator connection, base::Instant now);
     void take_down(Connections::iterator connection, base::Error reason);
     [[nodiscard]] static LinkDown describe_down(Connection const& connection, base::Error reason);
     void touch(Connections::iterator connection);
+    void start(Connections::iterator connection, LinkRole role, base::Instant now);
+    void on_link_event(Connections::iterator connection, LinkEvent&& event);
+
+    // host_relayed.cpp
+    [[nodiscard]] base::Status check_carrier(Carrier const& carrier) const;
+    void attach(Connections::iterator connection, Carrier const& carrier, LinkRole role,
+                base::ByteView first, base::Instant now);
+    bool on_carried(Connections::iterator below, LinkEvent const& event, base::Instant now);
+    void feed_carried(Carrier const& carrier, base::ByteView bytes, base::Instant now);
+    void pump_carried(ports::ConnectionId below, base::Instant now);
+    void pump_into(Connection& connection, base::Instant now);
+    void end_carrier(Carrier const& carrier);
+    void end_carried_by(ports::ConnectionId below, base::Error const& reason);
     [[nodiscard]] bool has_room_for(ports::SocketAddress const& remote) const;
 
     proto::noise::Credentials credentials_;
@@ -122,8 +163,11 @@ private:
     HostOptions options_;
     Connections connections_;
     std::map<ports::ConnectionId, Link>
-        closing_;                  // down for the owner; the driver still fetches last words
-    std::uint64_t next_dial_ = 2;  // even ids are ours, odd ones the driver's
+        closing_;  // down for the owner; the driver still fetches last words
+    std::map<Carrier, ports::ConnectionId> carried_;  // which connection a stream carries
+    std::deque<Carrier> closing_streams_;  // their connection is down; what still comes is dropped
+    base::Instant now_{};                  // of the last input
+    std::uint64_t next_dial_ = 2;          // even ids are ours, odd ones the driver's
     std::deque<ports::NetworkOutput> outputs_;
     std::deque<HostEvent> events_;
 };

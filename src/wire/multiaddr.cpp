@@ -270,4 +270,23 @@ Result<Multiaddr> Multiaddr::with_peer(ByteView multihash) const {
     return address;
 }
 
+Result<Multiaddr> Multiaddr::with_circuit() const {
+    Multiaddr address = *this;
+    KITH_TRY(address.add(AddressProtocol::p2p_circuit, {}));
+    return address;
+}
+
+std::optional<Multiaddr::Circuit> Multiaddr::circuit() const {
+    auto const relay_at = tcp_endpoint();
+    auto const size = components_.size();
+    if (!relay_at || size < 4 || size > 5 || components_[2].protocol != AddressProtocol::p2p ||
+        components_[3].protocol != AddressProtocol::p2p_circuit)
+        return std::nullopt;
+    Circuit circuit{.relay_at = *relay_at, .relay = components_[2].value, .target = {}};
+    if (size == 4) return circuit;
+    if (components_[4].protocol != AddressProtocol::p2p) return std::nullopt;
+    circuit.target = components_[4].value;
+    return circuit;
+}
+
 }  // namespace kith::wire

@@ -65,6 +65,17 @@ public:
     static base::Result<Multiaddr> tcp(std::string_view ip, std::uint16_t port);
     // This address with "/p2p/<multihash>" behind it; Code::too_large at the component limit.
     [[nodiscard]] base::Result<Multiaddr> with_peer(base::ByteView multihash) const;
+    // The same with "/p2p-circuit" behind it: reached through the relay that this address names.
+    [[nodiscard]] base::Result<Multiaddr> with_circuit() const;
+
+    // "<relay>/p2p/<relay's multihash>/p2p-circuit[/p2p/<target's multihash>]" taken apart; nullopt
+    // for every other shape, also for a relay behind a relay.
+    struct Circuit {
+        TcpEndpoint relay_at;
+        base::Bytes relay;   // multihash
+        base::Bytes target;  // multihash; empty: the address does not say
+    };
+    [[nodiscard]] std::optional<Circuit> circuit() const;
 
     bool operator==(Multiaddr const&) const = default;
 

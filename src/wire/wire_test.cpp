@@ -142,3 +142,24 @@ TEST_CASE("an address has at most sixteen parts") {
     CHECK(Multiaddr::from_text(text).has_value());
     CHECK(Multiaddr::from_text(text + "/tcp/1").error().code == Code::too_large);
 }
+
+TEST_CASE(
+    "an address through a relay is put together and taken apart again, and no other shape is") {
+    std::string const relay = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+    std::string const target = "12D3KooWSSchzF81YDUKpe9Uk5AHV5oqAaXAcWNSPYgoLauUk4st";
+    auto const at_relay = Multiaddr::from_text("/ip4/1.2.3.4/tcp/5/p2p/" + relay).value();
+    auto const circuit = at_relay.with_circuit().value();
+    CHECK(circuit.to_text() == at_relay.to_text() + "/p2p-circuit");
+    auto const open = circuit.circuit().value();
+    CHECK(open.relay_at.ip == "1.2.3.4");
+    CHECK(open.relay_at.port == 5);
+    CHECK(open.relay == at_relay.peer_multihash());
+    CHECK(open.target.empty());
+    auto const whole = Multiaddr::from_text(circuit.to_text() + "/p2p/" + target).value();
+    CHECK(whole.circuit()->target == whole.peer_multihash());
+    for (auto const& text : std::vector<std::string>{
+             at_relay.to_text(), "/p2p-circuit/p2p/" + target, "/ip4/1.2.3.4/tcp/5/p2p-circuit",
+             "/dns4/a.b/tcp/5/p2p/" + relay + "/p2p-circuit", circuit.to_text() + "/tcp/5",
+             whole.to_text() + "/p2p-circuit", circuit.to_text() + "/p2p-circuit"})
+        CHECK_FALSE(Multiaddr::from_text(text)->circuit().has_value());
+}
