@@ -18,12 +18,14 @@ base::Result<std::unique_ptr<Node>> Node::create(Edges edges, base::Instant now)
     // A stream may be opened in the same breath as the link comes up, before admit() has judged the
     // peer; what is not allowed is then refused in on_stream_opened().
     HostOptions options;
-    options.accepted_protocols = {std::string(protocol_join), std::string(protocol_peer)};
+    options.accepted_protocols = member_protocols();
+    options.accepted_protocols.emplace_back(protocol_join);
     node->host_ =
         KITH_TRY(Host::create(node->edges_.identity, node->edges_.rng, std::move(options)));
     node->pairing_.emplace(KITH_TRY(Pairing::create(node->edges_.trust, node->edges_.store)));
     node->reputation_.emplace(
         KITH_TRY(Reputation::create(node->edges_.store, node->edges_.clock, now)));
+    node->make_services();
     auto swarm = KITH_TRY(load_swarm(node->edges_.store, node->edges_.secrets));
     if (swarm) {
         auto list = KITH_TRY(load_list(node->edges_.store));
@@ -41,6 +43,7 @@ void Node::attach(Feature& feature) {
 
 void Node::set_listen_addresses(std::vector<std::string> addresses) {
     listen_addresses_ = std::move(addresses);
+    addresses_changed(edges_.clock.now());
     if (coordinator_) coordinator_->set_addresses(edges_.identity.node_id(), listen_addresses_);
 }
 
@@ -143,7 +146,7 @@ void Node::finish_join(base::Result<JoinOutcome> outcome, base::Instant now) {
     done(entered);
 }
 
-std::vector<PeerView> Node::peers(base::Instant) const {
+std::vector<PeerView> Node::peers(base::Instant now) const {
     std::vector<PeerView> views;
     if (!registry_ || registry_->list() == nullptr) return views;
     for (auto const& member : registry_->list()->members()) {
@@ -153,9 +156,10 @@ std::vector<PeerView> Node::peers(base::Instant) const {
         view.trust = reputation_->score(view.node).to_double();
         view.nickname = nickname_of(view.node);
         view.is_self = member.node_id() == edges_.identity.node_id();
-        if (view.is_self) view.addresses = listen_addresses_;
+        if (view.is_self) view.addresses = announced_addresses(now);
         if (auto const* peer = peers_.find(member.node_id())) {
             view.connected = peer->link.has_value();
+            if (peer->link) view.path = links_.at(*peer->link).path;
             view.session = peer->announced;
             view.addresses = peer->addresses;
             view.last_error = peer->last_error;
@@ -219,6 +223,8 @@ std::optional<base::Instant> Node::deadline() const {
         if (!earliest || when < *earliest) earliest = when;
     };
     if (swarm_ || !links_.empty()) consider(housekeeping_at_);
+    if (auto const when = relay_->deadline()) consider(*when);
+    if (auto const when = identify_->deadline()) consider(*when);
     if (joiner_) consider(joiner_->deadline());
     for (auto const* feature : features_)
         if (auto const when = feature->deadline()) consider(*when);
@@ -227,6 +233,8 @@ std::optional<base::Instant> Node::deadline() const {
 
 void Node::on_deadline(base::Instant now) {
     host_->on_deadline(now);
+    relay_->on_deadline(now);
+    identify_->on_deadline(now);
     if (joiner_ && now >= joiner_->deadline())
         finish_join(
             fail(Code::timeout,
@@ -282,7 +290,7 @@ void Node::poll_coordinator(base::Instant now) {
     auto* request = control.mutable_list_request();
     request->set_nonce(base::to_text(nonce));
     request->set_have_version(registry_->list() != nullptr ? registry_->list()->version() : 0);
-    for (auto const& address : listen_addresses_) request->add_addresses(address);
+    for (auto const& address : announced_addresses(now)) request->add_addresses(address);
     if (send(coordinator, control)) registry_->poll_sent(nonce, now);
 }
 
@@ -299,7 +307,7 @@ void Node::dial_members(base::Instant now) {
             peer.failed("no address known yet", now);
             continue;
         }
-        auto dialled = host_->dial(*address, identity::PeerId(node), now);
+        auto dialled = dial(*address, node, now);
         if (dialled)
             peer.dialling = *dialled;
         else
@@ -313,10 +321,12 @@ void Node::pump(base::Instant now) {
         again = false;
         while (auto event = host_->poll_event()) {
             again = true;
+            if (relay_->on_event(*event, now) || identify_->on_event(*event, now)) continue;
             on_event(std::move(*event), now);
         }
         flush(now);
     }
+    if (relay_->take_changed()) addresses_changed(now);
 }
 
 // Moves sealed bytes of every channel into its stream as far as the link takes them.

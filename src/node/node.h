@@ -16,10 +16,12 @@
 #include "node/coordinator.h"
 #include "node/feature.h"
 #include "node/host.h"
+#include "node/identify_service.h"
 #include "node/joiner.h"
 #include "node/pairing.h"
 #include "node/peer_table.h"
 #include "node/reputation.h"
+#include "node/relay_service.h"
 #include "ports/clock.h"
 
 namespace kith::node {
@@ -32,6 +34,9 @@ inline constexpr base::Duration housekeeping_interval = std::chrono::millisecond
 inline constexpr base::Duration stranger_stays = std::chrono::seconds(10);
 inline constexpr std::size_t pairings_max = 16;   // under way
 inline constexpr std::size_t tolerated_max = 64;  // links of strangers that stay, by policy
+
+// What a member may open.
+std::vector<std::string> member_protocols();
 
 struct JoinedSwarm {
     proto::membership::SwarmId id{};
@@ -60,6 +65,10 @@ public:
     // Multiaddrs others can reach this node at (without /p2p/); told to the coordinator and put
     // into invites.
     void set_listen_addresses(std::vector<std::string> addresses);
+    // The port under which a router hands connections on to us, or nullopt when none does (any
+    // more). Announced with the outside address that enough members have seen us at, never with the
+    // one the router claims.
+    void set_mapped_port(std::optional<std::uint16_t> port, base::Instant now);
 
     // --- commands
     base::Status create_swarm(std::string const& name, base::Instant now);
@@ -90,6 +99,8 @@ public:
     [[nodiscard]] std::vector<std::string> const& listen_addresses() const {
         return listen_addresses_;
     }
+    // What members are told: where we listen, what a router maps, and relays to reach us through.
+    [[nodiscard]] std::vector<std::string> announced_addresses(base::Instant now) const;
     [[nodiscard]] std::vector<PeerView> peers(base::Instant now) const;
     [[nodiscard]] Pairing const& pairing() const { return *pairing_; }
     [[nodiscard]] trust::Score trust_in(identity::NodeId const& peer) const {
@@ -152,7 +163,7 @@ private:
     void push_list();
 
     // node_peers.cpp
-    void judge_stranger(ports::ConnectionId id);
+    void judge_stranger(ports::ConnectionId id, base::Instant now);
     void refuse_stranger(ports::ConnectionId id, std::string sentence);
     void note_link_failure(ports::ConnectionId id, LinkDown const& down);
     void note_failure(trust::PairFailure reason, std::optional<identity::NodeId> peer,
@@ -165,6 +176,15 @@ private:
     void send_nickname(identity::NodeId const& to);
     void send_strangers_away(base::Instant now);
     [[nodiscard]] bool is_member(identity::NodeId const& node) const;
+
+    // node_services.cpp
+    void make_services();
+    void addresses_changed(base::Instant now);
+    void welcome(ports::ConnectionId id, Audience audience, base::Instant now);
+    base::Result<ports::ConnectionId> dial(wire::Multiaddr const& address,
+                                           identity::NodeId const& peer, base::Instant now);
+    [[nodiscard]] proto::relay::Grant relay_grant(identity::PeerId const& peer) const;
+    [[nodiscard]] std::vector<wire::Multiaddr> direct_addresses(base::Instant now) const;
 
     // node.cpp
     void dial_coordinator_to_join(base::Instant now);
@@ -181,8 +201,11 @@ private:
     std::optional<Reputation> reputation_;
     identity::NicknameRegistry nicknames_;
     std::map<ports::ConnectionId, PairDone> pairings_;
+    std::unique_ptr<RelayService> relay_;
+    std::unique_ptr<IdentifyService> identify_;
     std::vector<Feature*> features_;
     std::vector<std::string> listen_addresses_;
+    std::optional<std::uint16_t> mapped_port_;
     std::optional<Swarm> swarm_;
     std::optional<proto::membership::Registry> registry_;
     std::optional<Coordinator> coordinator_;

@@ -36,6 +36,7 @@ void Node::on_peer_connected(ports::ConnectionId id, PeerConnected const& connec
     links_.insert_or_assign(id, LinkState{.peer = connected.peer,
                                           .direction = connected.direction,
                                           .remote = connected.remote,
+                                          .path = connected.path,
                                           .since = now});
     if (joiner_ && joiner_->connection() == id) {
         auto stream = host_->open_stream(id, std::string(protocol_join), now);
@@ -61,9 +62,9 @@ void Node::admit(ports::ConnectionId id, base::Instant now) {
     }
     auto const decision = trust::admit(trust::Policy::members, facts);
     auto* peer = peers_.find(node);
-    if (!decision.allow && !facts.on_list) return judge_stranger(id);
+    if (!decision.allow && !facts.on_list) return judge_stranger(id, now);
     if (!decision.allow || peer == nullptr) {
-        host_->set_accepted_protocols(id, {});
+        welcome(id, Audience::stranger, now);
         if (link.direction == Direction::outbound)
             host_->disconnect(id, {Code::forbidden, std::string(decision.reason)});
         return;
@@ -82,7 +83,7 @@ void Node::admit(ports::ConnectionId id, base::Instant now) {
     peer->link_direction = link.direction;
     peer->link_since = now;
     peer->dialling.reset();
-    host_->set_accepted_protocols(id, {std::string(protocol_peer)});
+    welcome(id, Audience::member, now);
     if (link.direction == Direction::outbound) open_peer_stream(node, *peer, now);
 }
 
@@ -171,10 +172,15 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
         peer->announced = true;
         peer->backoff = redial_first;
         peer->last_error.clear();
-        edges_.log("member " + node.to_short() + ": session ready");
+        bool const relayed = links_.at(*peer->link).path == Path::relayed;
+        edges_.log("member " + node.to_short() + ": session ready" +
+                   (relayed ? " (through a relay)" : ""));
         reputation_->set_connected(node, now);
         send_nickname(node);
-        if (swarm_->coordinator.node_id() == node) poll_coordinator(now);
+        if (swarm_->coordinator.node_id() == node) {
+            poll_coordinator(now);
+            (void)relay_->reserve_at(*peer->link, now);  // a relayed link leads to no relay
+        }
         for (auto* feature : features_) feature->on_peer_up(node, now);
     }
     for (;;) {

@@ -66,11 +66,9 @@ void Node::finish_pairing(ports::ConnectionId id, base::Result<NodeId> outcome) 
 
 // A proved peer that is on no member list here. It keeps no protocol but the join, and that only at
 // the coordinator; [trust] policy decides whether the link may stay.
-void Node::judge_stranger(ports::ConnectionId id) {
+void Node::judge_stranger(ports::ConnectionId id, base::Instant now) {
     auto& link = links_.at(id);
-    std::vector<std::string> accepted;
-    if (coordinator_) accepted.emplace_back(protocol_join);
-    host_->set_accepted_protocols(id, std::move(accepted));
+    welcome(id, Audience::stranger, now);
     bool const was_dialled = link.direction == Direction::outbound;
     auto const verdict = pairing_->judge(link.peer, was_dialled ? &link.remote : nullptr);
     if (verdict.allow) {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "wire/multiaddr.h"
-
 namespace kith::node {
 
 void Peer::failed(std::string reason, base::Instant now) {
@@ -13,13 +11,11 @@ void Peer::failed(std::string reason, base::Instant now) {
     backoff = std::min(backoff * 2, redial_max);
 }
 
-std::optional<ports::SocketAddress> Peer::pick_address() {
+std::optional<wire::Multiaddr> Peer::pick_address() {
     for (std::size_t tries = 0; tries < addresses.size(); ++tries) {
         auto const& text = addresses[next_address++ % addresses.size()];
-        auto const parsed = wire::Multiaddr::from_text(text);
-        if (!parsed) continue;
-        if (auto const endpoint = parsed->tcp_endpoint())
-            return ports::SocketAddress{endpoint->ip, endpoint->port};
+        auto parsed = wire::Multiaddr::from_text(text);
+        if (parsed && parsed->tcp_endpoint()) return std::move(*parsed);
     }
     return std::nullopt;
 }

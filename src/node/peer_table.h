@@ -8,9 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "node/link.h"
+#include "node/host.h"
 #include "node/peer_channel.h"
 #include "ports/network_core.h"
+#include "wire/multiaddr.h"
 
 namespace kith::node {
 
@@ -25,9 +26,10 @@ struct PeerView {
     identity::Address address;
     bool is_self = false;
     bool is_operator = false;
-    bool connected = false;  // link up and admitted
-    bool session = false;    // Tier 1 stands
-    std::string nickname;    // empty: none known; anybody's may be the same
+    bool connected = false;    // link up and admitted
+    bool session = false;      // Tier 1 stands
+    Path path = Path::direct;  // of the link, when connected
+    std::string nickname;      // empty: none known; anybody's may be the same
     double trust = 0.5;
     std::vector<std::string> addresses;
     std::string last_error;
@@ -49,14 +51,15 @@ struct Peer {
     std::string last_error;
 
     void failed(std::string reason, base::Instant now);
-    // The next address to dial, round robin.
-    std::optional<ports::SocketAddress> pick_address();
+    // The next address to dial, round robin: begins with a numeric "/ip4|ip6/.../tcp/...".
+    std::optional<wire::Multiaddr> pick_address();
 };
 
 struct LinkState {  // one proved connection
     AuthenticatedPeer peer;
     Direction direction;
     ports::SocketAddress remote;
+    Path path = Path::direct;
     base::Instant since;
     bool admitted = false;                                 // as a member
     bool tolerated = false;                                // as a stranger, by [trust] policy

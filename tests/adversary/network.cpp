@@ -87,7 +87,7 @@ void Network::dial(Address const& from, ports::Dial const& request, base::Instan
     if (unplugged_.contains(from) || unplugged_.contains(request.to)) return;
     auto& core = *endpoints_.at(from).core;
     auto const there = endpoints_.find(request.to);
-    if (there == endpoints_.end())
+    if (there == endpoints_.end() || hidden_.contains(request.to))
         return core.on_closed(request.id, {Code::unavailable, "nobody listens there"}, now);
     ports::ConnectionId const far{next_accepted_};
     next_accepted_ += 2;

@@ -67,6 +67,8 @@ public:
     void detach(Address const& at, base::Instant now);  // every connection of it breaks
     // A machine that is unplugged hears nothing and is not heard; nobody is told.
     void unplug(Address const& at) { unplugged_.insert(at); }
+    // A machine behind a router: it dials, but nobody dials it.
+    void hide(Address const& at) { hidden_.insert(at); }
 
     bool step(base::Instant now);  // false: nothing moved
     [[nodiscard]] std::optional<base::Instant> deadline() const;
@@ -92,7 +94,7 @@ private:
     std::map<Address, Endpoint> endpoints_;
     std::map<End, End> wires_;
     std::map<std::pair<Address, Address>, base::Bytes> tapes_;
-    std::set<Address> unplugged_;
+    std::set<Address> unplugged_, hidden_;
     std::uint64_t next_accepted_ = 1;
 };
 

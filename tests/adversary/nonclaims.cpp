@@ -184,8 +184,10 @@ TEST_CASE("N4: a member learns the addresses of every other member") {
             if (peer.node == about.identity.node_id()) return peer.addresses;
         return std::vector<std::string>{};
     };
-    CHECK(addresses_of(ada, bo) == std::vector{bo.multiaddr()});
-    CHECK(addresses_of(bo, ada) == std::vector{ada.multiaddr()});
+    auto const at_coordinator =
+        op.multiaddr() + "/p2p/" + op.identity.peer_id().to_text() + "/p2p-circuit";
+    CHECK(addresses_of(ada, bo) == std::vector{bo.multiaddr(), at_coordinator});
+    CHECK(addresses_of(bo, ada) == std::vector{ada.multiaddr(), at_coordinator});
 }
 
 TEST_CASE("N5: whoever administers a stage reads the activations in its memory in clear") {
