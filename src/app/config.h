@@ -33,6 +33,7 @@ struct Endpoint {
     bool operator==(Endpoint const&) const = default;
 };
 
+enum class PortMappingMode { automatic, off };
 enum class LogLevel { error, warning, info, debug };
 
 struct Settings {
@@ -44,7 +45,8 @@ struct Settings {
 
     std::vector<Endpoint> listen;    // peer-to-peer TCP; port 0: any free one
     std::vector<Endpoint> announce;  // told to others instead of what we listen on; may be empty
-    Endpoint http;                   // OpenAI endpoint; port 0: any free one
+    PortMappingMode port_mapping = PortMappingMode::automatic;
+    Endpoint http;                       // OpenAI endpoint; port 0: any free one
     std::optional<std::string> api_key;  // only when given explicitly (P20), never empty or blank
 
     bool encrypted_pipeline = false;

@@ -46,6 +46,14 @@ base::Status apply_announce(Settings& settings, Values const& values) {
     return {};
 }
 
+base::Status apply_port_mapping(Settings& settings, Values const& values) {
+    if (values.front() != "auto" && values.front() != "off")
+        return fail(Code::invalid, "must be auto or off");
+    settings.port_mapping =
+        values.front() == "auto" ? PortMappingMode::automatic : PortMappingMode::off;
+    return {};
+}
+
 base::Status apply_api_host(Settings& settings, Values const& values) {
     auto const& host = values.front();
     bool const plain = std::ranges::none_of(
@@ -122,13 +130,18 @@ base::Status apply_trust_allow_list(Settings& settings, Values const& values) {
 }
 
 // There is deliberately no key that turns encryption or the admission of members off (claim M9).
-constexpr std::array<Key, 12> keys{{
+constexpr std::array<Key, 13> keys{{
     {"node.listen", KeyKind::list, R"(["0.0.0.0:8810"])",
      "Where other members reach this node: HOST:PORT, [IPv6]:PORT; port 0 takes any free one.",
      apply_listen},
     {"node.announce", KeyKind::list, "[]",
      "Told to members instead of the addresses above, for a node behind a port forwarding.",
      apply_announce},
+    {"network.port_mapping", KeyKind::text, R"("auto")",
+     "auto: asks the router to hand connections on to this node (UPnP, NAT-PMP), unless it "
+     "listens\n"
+     "on loopback only. off: never asks.",
+     apply_port_mapping},
     {"api.host", KeyKind::text, R"("127.0.0.1")",
      "The OpenAI endpoint. A host that others can reach is refused unless api.key is set.",
      apply_api_host},

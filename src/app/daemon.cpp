@@ -25,6 +25,7 @@
 #include "identity/keystore.h"
 #include "identity/secret_file.h"
 #include "io/http/http_server.h"
+#include "io/nat/port_forwarder.h"
 #include "io/net/interfaces.h"
 #include "io/net/os.h"
 #include "io/net/tcp_driver.h"
@@ -128,6 +129,7 @@ public:
     explicit Implementation(Settings settings)
         : settings_(std::move(settings)), log_(settings_.log_level) {}
     ~Implementation() {
+        forwarder_.reset();
         if (http_) http_->stop();
         if (driver_) driver_->stop();
     }
@@ -135,6 +137,7 @@ public:
     base::Status open(Mode mode);
     base::Status listen();
     base::Status open_http();
+    void map_port(std::vector<ports::SocketAddress> const& bound);
     void changed();
     base::Status run() {
         context_.run();
@@ -164,6 +167,7 @@ private:
     std::unique_ptr<node::Node> node_;
     std::unique_ptr<ask::Ask> ask_;
     std::unique_ptr<io::TcpDriver> driver_;
+    std::unique_ptr<io::PortForwarder> forwarder_;
     std::unique_ptr<PumpingService> service_;
     std::unique_ptr<api::ControlHandlers> handlers_;
     std::unique_ptr<api::HttpDoor> door_;
@@ -226,7 +230,25 @@ base::Status Daemon::Implementation::listen() {
     for (auto const& endpoint : settings_.listen)
         bound.push_back(KITH_TRY(driver_->listen({endpoint.host, endpoint.port})));
     node_->set_listen_addresses(reachable_addresses(settings_, bound));
+    map_port(bound);
     return {};
+}
+
+// One port is mapped, the first that others in the network can reach. Whoever announces addresses
+// of his own has seen to that himself.
+void Daemon::Implementation::map_port(std::vector<ports::SocketAddress> const& bound) {
+    if (settings_.port_mapping == PortMappingMode::off || !settings_.announce.empty()) return;
+    auto const open = std::ranges::find_if(
+        bound, [](auto const& at) { return !at.ip.starts_with("127.") && at.ip != "::1"; });
+    if (open == bound.end()) return;
+    forwarder_ = std::make_unique<io::PortForwarder>(
+        context_, clock_, open->port, io::router_port_mapper(),
+        [this](std::optional<std::uint16_t> port) {
+            log_.line(port ? "router: port " + std::to_string(*port) + " leads to this node"
+                           : std::string("router: no port leads to this node any more"));
+            node_->set_mapped_port(port, clock_.now());
+            changed();
+        });
 }
 
 base::Status Daemon::Implementation::open_http() {

@@ -159,7 +159,7 @@ std::vector<PeerView> Node::peers(base::Instant now) const {
         if (view.is_self) view.addresses = announced_addresses(now);
         if (auto const* peer = peers_.find(member.node_id())) {
             view.connected = peer->link.has_value();
-            if (peer->link) view.path = links_.at(*peer->link).path;
+            view.path = path_to(*peer);
             view.session = peer->announced;
             view.addresses = peer->addresses;
             view.last_error = peer->last_error;

@@ -183,6 +183,7 @@ private:
     void welcome(ports::ConnectionId id, Audience audience, base::Instant now);
     base::Result<ports::ConnectionId> dial(wire::Multiaddr const& address,
                                            identity::NodeId const& peer, base::Instant now);
+    [[nodiscard]] Path path_to(Peer const& peer) const;  // direct, while there is no link
     [[nodiscard]] proto::relay::Grant relay_grant(identity::PeerId const& peer) const;
     [[nodiscard]] std::vector<wire::Multiaddr> direct_addresses(base::Instant now) const;
 

@@ -172,7 +172,7 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
         peer->announced = true;
         peer->backoff = redial_first;
         peer->last_error.clear();
-        bool const relayed = links_.at(*peer->link).path == Path::relayed;
+        bool const relayed = path_to(*peer) == Path::relayed;
         edges_.log("member " + node.to_short() + ": session ready" +
                    (relayed ? " (through a relay)" : ""));
         reputation_->set_connected(node, now);

@@ -37,6 +37,11 @@ proto::relay::Grant Node::relay_grant(identity::PeerId const& peer) const {
     return proto::relay::Grant::unlimited;
 }
 
+Path Node::path_to(Peer const& peer) const {
+    auto const link = peer.link ? links_.find(*peer.link) : links_.end();
+    return link == links_.end() ? Path::direct : link->second.path;
+}
+
 // What a proved peer may open from now on, and what it is told about us.
 void Node::welcome(ports::ConnectionId id, Audience audience, base::Instant now) {
     auto protocols = member_protocols();

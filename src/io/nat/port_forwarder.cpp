@@ -1,0 +1,114 @@
+#include "io/nat/port_forwarder.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "io/nat/router.h"
+
+namespace kith::io {
+
+struct PortForwarder::Impl : std::enable_shared_from_this<Impl> {
+    Impl(boost::asio::io_context& context_in, ports::Clock const& clock_in, std::uint16_t port,
+         PortMapper mapper_in, std::function<void(std::optional<std::uint16_t>)> changed_in)
+        : context(context_in),
+          clock(clock_in),
+          mapper(std::move(mapper_in)),
+          changed(std::move(changed_in)),
+          keeper(port, clock_in.now()),
+          timer(context_in) {}
+
+    // ---- on the loop thread
+
+    void turn() {
+        if (stopped) return;
+        auto const now = clock.now();
+        if (auto const request = keeper.poll_request(now)) {
+            std::lock_guard const lock(mutex);
+            wanted = request;
+            wake.notify_one();
+        }
+        if (auto const port = keeper.external_port(now); port != announced) {
+            announced = port;
+            changed(port);
+        }
+        auto const due = keeper.deadline();
+        if (!due) return;  // the answer comes next
+        timer.expires_after(std::chrono::microseconds((*due - now).count()));
+        timer.async_wait([self = shared_from_this()](boost::system::error_code code) {
+            if (!code) self->turn();
+        });
+    }
+
+    void on_answer(base::Result<PortMapping> answer) {
+        if (stopped) return;
+        keeper.on_answer(std::move(answer), clock.now());
+        turn();
+    }
+
+    void stop() {
+        stopped = true;
+        timer.cancel();
+        {
+            std::lock_guard const lock(mutex);
+            stopping = true;
+            wake.notify_one();
+        }
+        thread.join();
+    }
+
+    // ---- on its own thread
+
+    void work() {
+        std::optional<PortMapping> held;
+        for (std::unique_lock lock(mutex); !stopping;) {
+            wake.wait(lock, [this] { return stopping || wanted.has_value(); });
+            if (stopping) break;
+            auto const request = *std::exchange(wanted, std::nullopt);
+            lock.unlock();
+            auto answer = mapper.map(request);
+            if (answer) held = *answer;
+            boost::asio::post(context, [self = shared_from_this(), answer = std::move(answer)] {
+                self->on_answer(answer);
+            });
+            lock.lock();
+        }
+        if (held) mapper.release(*held);
+    }
+
+    boost::asio::io_context& context;
+    ports::Clock const& clock;
+    PortMapper mapper;
+    std::function<void(std::optional<std::uint16_t>)> changed;
+    PortKeeper keeper;
+    boost::asio::steady_timer timer;
+    std::optional<std::uint16_t> announced;
+    bool stopped = false;
+
+    std::mutex mutex;  // guards the two below
+    std::condition_variable wake;
+    std::optional<PortMapping> wanted;
+    bool stopping = false;
+    std::thread thread;
+};
+
+PortMapper router_port_mapper() {
+    return {.map = Router::map, .release = Router::release};
+}
+
+PortForwarder::PortForwarder(boost::asio::io_context& context, ports::Clock const& clock,
+                             std::uint16_t port, PortMapper mapper,
+                             std::function<void(std::optional<std::uint16_t>)> changed)
+    : impl_(std::make_shared<Impl>(context, clock, port, std::move(mapper), std::move(changed))) {
+    impl_->thread = std::thread([impl = impl_.get()] { impl->work(); });
+    impl_->turn();
+}
+
+PortForwarder::~PortForwarder() {
+    impl_->stop();
+}
+
+}  // namespace kith::io

@@ -1,0 +1,18 @@
+// io/nat/router.h: asks the router of the local network for a port: UPnP IGD (libminiupnpc), else
+// NAT-PMP (libnatpmp). Blocks for seconds: only for a thread of its own.
+#pragma once
+
+#include "io/nat/port_keeper.h"
+
+namespace kith::io {
+
+class Router {
+public:
+    // As wanted, or with another external port. Code::unavailable: no router answers, or it
+    // refuses.
+    static base::Result<PortMapping> map(PortMapping const& wanted);
+    // Takes the mapping back, on every way it may have been made; errors change nothing.
+    static void release(PortMapping const& mapping);
+};
+
+}  // namespace kith::io
