@@ -159,7 +159,8 @@ TEST_CASE("wrong types, wrong values and broken TOML are errors that name the li
           "[api]\nkey = \"                    \"\n", "[node]\nlisten = \"0.0.0.0:1\"\n",
           "[node]\nlisten = [\"::1:80\"]\n", "[node]\nlisten = [1]\n",
           "[inference]\nthreads = 1025\n", "[inference]\nencrypted_pipeline = 1\n",
-          "[models]\ndirectory = \"models\"\n", "[log]\nlevel = \"loud\"\n", "[api]\nport = \n"}) {
+          "[models]\ndirectory = \"models\"\n", "[log]\nlevel = \"loud\"\n", "[api]\nport = \n",
+          "[network]\nport_mapping = \"maybe\"\n", "[network]\nport_mapping = true\n"}) {
         CAPTURE(text);
         folder.write(text);
         auto const settings = folder.load();
@@ -248,6 +249,8 @@ TEST_CASE("the values shown in the default file are the built-in ones") {
         if (key.path == "node.listen") CHECK(settings.listen == built_in.listen);
         if (key.path == "api.host") CHECK(settings.http.host == built_in.http.host);
         if (key.path == "api.port") CHECK(settings.http.port == built_in.http.port);
+        if (key.path == "network.port_mapping")
+            CHECK(settings.port_mapping == built_in.port_mapping);
         if (key.path == "inference.threads") CHECK(settings.threads == built_in.threads);
     }
 }
