@@ -20,30 +20,12 @@
 #include "node/joiner.h"
 #include "node/pairing.h"
 #include "node/peer_table.h"
-#include "node/reputation.h"
+#include "node/protocols.h"
 #include "node/relay_service.h"
+#include "node/reputation.h"
 #include "ports/clock.h"
 
 namespace kith::node {
-
-inline constexpr std::string_view protocol_join = "/kith/join/1.0.0";
-inline constexpr std::string_view protocol_peer = "/kith/peer/2.0.0";
-inline constexpr std::size_t join_message_bytes_max = 16 * 1024;
-inline constexpr std::size_t strangers_streams_max = 32;
-inline constexpr base::Duration housekeeping_interval = std::chrono::milliseconds(500);
-inline constexpr base::Duration stranger_stays = std::chrono::seconds(10);
-inline constexpr std::size_t pairings_max = 16;   // under way
-inline constexpr std::size_t tolerated_max = 64;  // links of strangers that stay, by policy
-
-// What a member may open.
-std::vector<std::string> member_protocols();
-
-struct JoinedSwarm {
-    proto::membership::SwarmId id{};
-    std::string name;
-    identity::Address operator_address;
-    std::size_t members_count = 0;
-};
 
 class Node final : public ports::NetworkCore {
 public:

@@ -40,4 +40,12 @@ base::Result<std::optional<Swarm>> load_swarm(ports::Store& store, ports::Secret
 base::Status save_list(ports::Store& store, base::ByteView encoded);
 base::Result<std::optional<base::Bytes>> load_list(ports::Store& store);
 
+// What a joiner is told about the swarm it has become a member of.
+struct JoinedSwarm {
+    proto::membership::SwarmId id{};
+    std::string name;
+    identity::Address operator_address;
+    std::size_t members_count = 0;
+};
+
 }  // namespace kith::node

@@ -163,7 +163,7 @@ struct HybridPair {
                              {},
                              {.static_key = &initiator_static,
                               .ephemeral_key = &initiator_ephemeral,
-                              .remote_static = public_of(responder_static),
+                              .remote_static = kith::crypto::x25519_public_key(responder_static),
                               .psks = {&psk},
                               .kem_seed = &kem_seed}};
     HandshakeState responder{Role::responder,

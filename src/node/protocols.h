@@ -1,0 +1,25 @@
+// node/protocols.h: the protocols of a swarm, who may open which, and how much a peer that is no
+// member may take of a node.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+
+namespace kith::node {
+
+inline constexpr std::string_view protocol_join = "/kith/join/1.0.0";
+inline constexpr std::string_view protocol_peer = "/kith/peer/2.0.0";
+inline constexpr std::size_t join_message_bytes_max = 16 * 1024;
+inline constexpr std::size_t strangers_streams_max = 32;
+inline constexpr base::Duration housekeeping_interval = std::chrono::milliseconds(500);
+inline constexpr base::Duration stranger_stays = std::chrono::seconds(10);
+inline constexpr std::size_t pairings_max = 16;   // under way
+inline constexpr std::size_t tolerated_max = 64;  // links of strangers that stay, by policy
+
+// What a member may open; a stranger gets identify and ping, and at the coordinator the join.
+std::vector<std::string> member_protocols();
+
+}  // namespace kith::node
