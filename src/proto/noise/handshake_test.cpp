@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "crypto/x25519.h"
+
 using namespace kith::proto::noise;
 using kith::base::as_bytes;
 using kith::base::Bytes;
