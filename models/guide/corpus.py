@@ -20,28 +20,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
-MANUAL = Path(__file__).parent.parent.parent / "docs" / "manual"
 
 WHAT_FRAMES = """What is {}?|What is {}?|What's {}?|Explain {}.|Tell me about {}.|Can you explain {}?
 What does {} mean?|Describe {}.|What exactly is {}?|I do not understand {}.|{}?|Define {}.
 What do you know about {}?|what is meant by {}?|Please explain {} to me.|Give me a short explanation of {}.
-I keep reading about {}. What is that?|what is {} for?""".replace("\n", "|").split("|")
+I keep reading about {}. What is that?|what is {} for?|Somebody mentioned {}.|Help me understand {}.
+I have a question about {}.|Why is there {}?|What can you tell me about {}?|{} explained
+What should I know about {}?|I have never heard of {}.|Say something about {}.|How does {} work?""".replace("\n", "|").split("|")
 ARE_FRAMES = """What are {}?|What are {}?|Explain {}.|Tell me about {}.|Can you explain {}?|Describe {}.
 What exactly are {}?|I do not understand {}.|{}?|What do you know about {}?|what is meant by {}?
-Please explain {} to me.|What are {} for?""".replace("\n", "|").split("|")
+Please explain {} to me.|What are {} for?|Somebody mentioned {}.|Help me understand {}.
+I have a question about {}.|What can you tell me about {}?|{} explained|What should I know about {}?
+I have never heard of {}.|Which are {}?|Name {}.|List {}.""".replace("\n", "|").split("|")
 HOW_FRAMES = """How do I {}?|How do I {}?|How can I {}?|How to {}?|How do you {}?|I want to {}.
 What do I do to {}?|Which command do I use to {}?|What is the command to {}?|Tell me how to {}.
 Can you show me how to {}?|I need to {}.|What is the way to {}?|Is there a way to {}?
 How does one {}?|I would like to {}.|Can I {}?|how would i {}?|Explain how to {}.|{}?
-What should I type to {}?|Please help me {}.""".replace("\n", "|").split("|")
+What should I type to {}?|Please help me {}.|I am trying to {}.|I have to {}, how?
+What steps do I take to {}?|Could you tell me how to {}?|My friend wants to {}.|We would like to {}.
+I do not know how to {}.|What must I run to {}?|Is it possible to {}?|Am I able to {}?
+What is the best way to {}?|Where do I {}?|I wish to {}, what do I enter?""".replace("\n", "|").split("|")
 FRAMES = {"what": WHAT_FRAMES, "are": ARE_FRAMES, "how": HOW_FRAMES, "q": ["{}"]}
 
 PREFIXES = """Hi, |Hello, |Hey, |Please tell me: |Quick question: |So, |Ok, |And |I have a question: |Sorry, 
 Well, |One more thing: |Now, |Just curious, |Hi! |Hello! |I wonder: |Also, |Another question: |Thanks. 
-Ok so |Right, |Good. |Tell me: |Can you tell me: |Excuse me, |Help: |I am new here. |Maybe you know: """
+Ok so |Right, |Good. |Tell me: |Can you tell me: |Excuse me, |Help: |I am new here. |Maybe you know: 
+Actually, |Hm, |My question is: |I would like to know: |Could you tell me: |Someone asked me: |Dear guide, 
+Sorry if this is a silly question: |Let me ask: |Before I forget: |In kith, |About kith: |With kith, 
+I have been wondering: |Not sure you know this: |For a friend: |Last question: |First of all, """
 PREFIXES = PREFIXES.replace("\n", "|").split("|")
 SUFFIXES = """ Thanks.| please| Please explain.| Thank you.| I am new to this.| In short, please.| in kith
- with kith| (I am a beginner)| exactly| ?| Please be brief.| then| here| again""".replace("\n", "|")
+ with kith| (I am a beginner)| exactly| ?| Please be brief.| then| here| again| Any idea?| Do you know?
+ I could not find it.| That is not clear to me.| My friend wants to know.| I am curious.| in my swarm
+ on my machine| in this program| Can you explain?| Just asking.| actually| at all| today""".replace("\n", "|")
 SUFFIXES = SUFFIXES.split("|")
 
 SYNONYMS = """machine computer box device host pc laptop
@@ -85,6 +96,7 @@ purpose point goal
 default standard normal
 someone somebody anyone
 """
+DECLINE_SHARE = 0.2  # of all questions
 STOP_WORDS = set("the a an do does is are to of in on my me i it that this please can for with".split())
 
 
@@ -108,8 +120,7 @@ class Category:
     answers: list = field(default_factory=list)
 
     def question(self, rng):
-        frame = rng.choice(self.frames)
-        return frame.replace("{}", rng.choice(self.fillers)) if "{}" in frame else frame
+        return re.sub(r"\{\}", lambda _: rng.choice(self.fillers), rng.choice(self.frames))
 
 
 def split_bar(text):
@@ -322,13 +333,15 @@ class Conversations:
         return self.variation.apply(self.rng.choice(forms))
 
     def decline(self):
-        category = self.rng.choice(self.categories)
+        # The wide categories need more room, but not as much as they are wide.
+        weights = [len(category.fillers) ** 0.5 for category in self.categories]
+        category = self.rng.choices(self.categories, weights)[0]
         question = self.variation.apply(category.question(self.rng))
         return question, self.rng.choice(category.answers)
 
     def turns(self, fact):
         """One turn, or two when the fact has follow-up questions and the dice say so."""
-        if fact.follow_ups and self.rng.random() < 0.2:
+        if fact.follow_ups and self.rng.random() < 0.14:
             parent, question = self.rng.choice(fact.follow_ups)
             first = self.facts[parent]
             question = self.variation.apply(capital(question))
@@ -340,22 +353,12 @@ class Conversations:
         pending = list(self.facts.values()) * 3
         self.rng.shuffle(pending)
         while pending:
-            length = self.rng.choices((1, 2, 3, 4, 6), (86, 7, 4, 2, 1))[0]
+            length = self.rng.choices((1, 2, 3, 4, 6), (94, 3, 2, 1, 0.5))[0]
             conversation = []
             while pending and len(conversation) < length:
-                if self.rng.random() < 0.14:
+                if self.rng.random() < DECLINE_SHARE:
                     conversation.append(self.decline())
                 else:
                     conversation += self.turns(pending.pop())
-            system = self.rng.choice(self.SYSTEMS) if self.rng.random() < 0.12 else None
+            system = self.rng.choice(self.SYSTEMS) if self.rng.random() < 0.06 else None
             yield conversation, system
-
-
-def manual_paragraphs():
-    """The manual's plain paragraphs, for a little ordinary text."""
-    paragraphs = []
-    for path in sorted(MANUAL.glob("*.md")):
-        for block in path.read_text().split("\n\n"):
-            if not block.lstrip().startswith(("```", "#", "|", "    ")):
-                paragraphs.append(" ".join(block.split()))
-    return paragraphs

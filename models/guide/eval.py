@@ -7,7 +7,8 @@
 # blind: eval_blind.tsv, whose failures are counted and never shown, so that nobody tunes to them.
 # Exact: the greedy answer equals the fact's answer. Near: token F1 with it of at least 0.8. A question
 # to decline counts when the answer says that the guide only knows kith (or one of the declared
-# answers). --reference writes reference.json.
+# answers). Clean: the answer is some answer of the corpus, letter for letter, if not always the right
+# one. --reference writes reference.json.
 
 import argparse
 import json
@@ -149,8 +150,10 @@ def cases(facts, categories):
 
 
 def grade(model, show_failures):
-    totals, exact, near = Counter(), Counter(), Counter()
-    for kind, turns, accepted in cases(read_facts(), read_categories()):
+    totals, exact, near, clean = Counter(), Counter(), Counter(), Counter()
+    facts, categories = read_facts(), read_categories()
+    written = {f.answer for f in facts.values()} | {a for c in categories for a in c.answers}
+    for kind, turns, accepted in cases(facts, categories):
         _, ids = model.answer(turns)
         text = model.tokenizer.decode(ids)
         best = max(token_f1(text, a) for a in accepted)
@@ -159,10 +162,16 @@ def grade(model, show_failures):
         totals[kind] += 1
         exact[kind] += text in accepted
         near[kind] += best >= NEAR
+        clean[kind] += text in written
         if show_failures and best < NEAR and kind != "blind":
             print(f"{kind}: {turns[-1]}\n    got:  {text}\n    want: {accepted[0]}")
     return {
-        kind: {"questions": totals[kind], "exact": exact[kind], "near_or_exact": near[kind]}
+        kind: {
+            "questions": totals[kind],
+            "exact": exact[kind],
+            "near_or_exact": near[kind],
+            "clean": clean[kind],
+        }
         for kind in totals
     }
 

@@ -64,16 +64,15 @@ class Block(nn.Module):
         self.ffn_down = nn.Linear(config.feed_forward, config.width, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
-    def start_as_average(self):
-        """Attention starts by adding a projection of the average of what came before: a bag of words."""
+    @torch.no_grad()
+    def start_as_average(self, rows):
+        """Attention starts by adding the average of what came before, projected on orthogonal rows."""
         c = self.config
-        nn.init.orthogonal_(self.attn_v.weight)
+        self.attn_v.weight.copy_(rows)
         group = c.heads // c.kv_heads
-        per_head = self.attn_v.weight.view(c.kv_heads, c.head_dim, c.width)
+        per_head = rows.view(c.kv_heads, c.head_dim, c.width)
         back = per_head.repeat_interleave(group, 0).reshape(c.width, c.width) / group
-        with torch.no_grad():
-            self.attn_output.weight.copy_(back.t())
-            self.attn_q.weight.mul_(0.3)
+        self.attn_output.weight.copy_(back.t())
 
     def attend(self, x, cos, sin, mask):
         c = self.config
@@ -114,10 +113,16 @@ class Guide(nn.Module):
         for name, weight in self.blk.named_parameters():
             if weight.dim() == 2:
                 nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
-            if name.endswith("ffn_down.weight"):
+            if name.endswith(("ffn_down.weight", "attn_output.weight")):
                 nn.init.zeros_(weight)
-        for block in self.blk:
-            block.start_as_average()
+            if name.endswith("attn_q.weight"):
+                nn.init.normal_(weight, std=0.3 * weight.shape[1] ** -0.5)
+        # The first blocks together add the whole average, so that the untrained network is a bag of
+        # words: train.py starts the embedding for exactly that.
+        whole = nn.init.orthogonal_(torch.empty(self.config.width, self.config.width))
+        kv_width = self.config.kv_heads * self.config.head_dim
+        for block, rows in zip(self.blk, whole.split(kv_width)):
+            block.start_as_average(rows)
 
     def forward(self, ids):
         length = ids.shape[1]
