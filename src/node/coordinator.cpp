@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::string_view member_table = "member";
 constexpr std::string_view version_table = "list_version";
+constexpr std::string_view revocation_table = "revocation";  // by root id; never erased
 constexpr std::size_t prefix_chars_min = 8;
 
 // The record of an invite row: certificate and wrapped secret.
@@ -44,6 +45,16 @@ base::Result<InviteRecord> parse_record(base::ByteView bytes) {
         base::to_bytes(KITH_TRY(reader.prefixed_u16(membership::wrapped_secret_bytes)));
     KITH_TRY(reader.expect_end());
     return record;
+}
+
+// The record of a revocation: time i64 and signature; the root id is the row's key.
+base::Result<membership::Revocation> parse_revocation(ports::Row const& row) {
+    wire::Reader key(row.key);
+    wire::Reader value(row.value);
+    membership::Revocation revocation{.root_id = identity::RootId{KITH_TRY(key.array<32>())}};
+    revocation.time = base::UnixTime{static_cast<std::int64_t>(KITH_TRY(value.u64()))};
+    revocation.signature = base::to_bytes(value.rest());
+    return revocation;
 }
 
 base::Status check_options(InviteOptions const& options) {
@@ -95,6 +106,9 @@ base::Status Coordinator::rebuild(base::UnixTime now) {
                                 .operator_binding = identity::encode(edges_.identity.binding())};
     for (auto const& row : KITH_TRY(edges_.store.scan(member_table, membership::members_max)))
         list.entries.push_back(KITH_TRY(membership::decode_entry(row.value)));
+    for (auto const& row :
+         KITH_TRY(edges_.store.scan(revocation_table, membership::revocations_max)))
+        list.revocations.push_back(KITH_TRY(parse_revocation(row)));
     base::ByteArray<8> version;
     base::store_be<std::uint64_t>(version, list.version);
     KITH_TRY(edges_.store.put(version_table, swarm_id_, version));
@@ -216,6 +230,8 @@ base::Result<wire::v1::Grant> Coordinator::redeem(wire::v1::JoinRequest const& r
     auto const root_id = identity::RootId::of(binding.body.root);
     if (root_id == edges_.identity.root_id())
         return fail(Code::conflict, "the operator is a member already");
+    if (KITH_TRY(edges_.store.get(revocation_table, root_id.bytes)))
+        return fail(Code::forbidden, "this machine was removed from the swarm");
     auto const members = KITH_TRY(edges_.store.scan(member_table, membership::members_max));
     if (members.size() + 1 >= membership::members_max)
         return fail(Code::too_large, "this swarm is full");
@@ -230,6 +246,24 @@ base::Result<wire::v1::Grant> Coordinator::redeem(wire::v1::JoinRequest const& r
     grant.set_wrapped_secret(base::to_text(record.wrapped_secret));
     grant.set_member_list(base::to_text(encoded_));
     return grant;
+}
+
+base::Status Coordinator::revoke_member(identity::RootId const& root_id, base::UnixTime now) {
+    if (root_id == edges_.identity.root_id())
+        return fail(Code::conflict, "the operator cannot be removed from his own swarm");
+    if (KITH_TRY(edges_.store.get(revocation_table, root_id.bytes))) return {};
+    if (!KITH_TRY(edges_.store.get(member_table, root_id.bytes)))
+        return fail(Code::not_found, "there is no such member");
+    auto const revoked = KITH_TRY(edges_.store.scan(revocation_table, membership::revocations_max));
+    if (revoked.size() == membership::revocations_max)
+        return fail(Code::too_large, "this swarm has removed as many members as it can remember");
+    auto const body = membership::revocation_body(swarm_id_, root_id, now);
+    auto const signature = KITH_TRY(edges_.identity.sign_root(
+        identity::context::revocation, body, KITH_TRY(random_secret<32>(edges_.rng))));
+    wire::Writer record;
+    record.u64(static_cast<std::uint64_t>(base::seconds(now))).bytes(signature);
+    KITH_TRY(edges_.store.put(revocation_table, root_id.bytes, record.view()));
+    return rebuild(now);
 }
 
 wire::v1::ListReply Coordinator::answer_poll(wire::v1::ListRequest const& request,

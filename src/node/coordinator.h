@@ -60,6 +60,10 @@ public:
     base::Result<wire::v1::Grant> redeem(wire::v1::JoinRequest const& request,
                                          AuthenticatedPeer const& peer, Swarm const& swarm,
                                          base::UnixTime now);
+    // Signs that this root is no member any more and makes the next list; the entry stays in it as
+    // history. A second call changes nothing. Code::conflict for the operator itself,
+    // Code::not_found when nobody joined with this root.
+    base::Status revoke_member(identity::RootId const& root_id, base::UnixTime now);
     // A member asks whether its list is the newest.
     wire::v1::ListReply answer_poll(wire::v1::ListRequest const& request,
                                     identity::NodeId const& from);

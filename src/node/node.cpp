@@ -98,6 +98,12 @@ base::Result<Coordinator*> Node::coordinator() {
     return &*coordinator_;
 }
 
+base::Status Node::revoke_member(identity::RootId const& member, base::Instant now) {
+    auto* const own = KITH_TRY(coordinator());
+    KITH_TRY(own->revoke_member(member, edges_.clock.unix_now()));
+    return own_list_changed(now);
+}
+
 void Node::join(std::string_view token, JoinDone done, base::Instant now) {
     auto parsed = membership::parse_token(token);
     if (!parsed) return done(std::unexpected(parsed.error()));

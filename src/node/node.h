@@ -71,6 +71,9 @@ public:
     base::Result<Forgotten> forget_peer(std::string_view short_id, base::Instant now);
     // Code::invalid: the name breaks a rule. Code::conflict: changed too often just now.
     base::Status set_nickname(std::string const& name);
+    // Removes a member, at the coordinator only: cuts it off here at once and tells all others.
+    // Code::not_found: nobody joined with this root.
+    base::Status revoke_member(identity::RootId const& member, base::Instant now);
 
     // --- what features and doors ask
     [[nodiscard]] identity::Identity const& identity() const { return edges_.identity; }
@@ -142,6 +145,7 @@ private:
     void on_list_reply(identity::NodeId const& from, wire::v1::ListReply const& reply,
                        base::Instant now);
     void list_changed(base::Instant now);
+    base::Status own_list_changed(base::Instant now);
     void push_list();
 
     // node_peers.cpp

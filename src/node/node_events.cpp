@@ -310,11 +310,18 @@ void Node::on_join_request(ports::ConnectionId id, StreamId stream, base::ByteVi
     else
         host_->close_write(id, stream);
     if (!grant) return;
-    auto const offered = registry_->offer(coordinator_->list(), edges_.clock.unix_now());
-    if (!offered) return edges_.log("own member list refused: " + offered.error().message);
-    (void)save_list(edges_.store, coordinator_->list());
+    if (auto const taken_over = own_list_changed(now); !taken_over)
+        edges_.log("own member list refused: " + taken_over.error().message);
+}
+
+// The coordinator made a new list: this node obeys it first, then the others hear of it.
+base::Status Node::own_list_changed(base::Instant now) {
+    KITH_TRY(registry_->offer(coordinator_->list(), edges_.clock.unix_now()));
+    if (auto const saved = save_list(edges_.store, coordinator_->list()); !saved)
+        edges_.log("member list not saved: " + saved.error().message);
     list_changed(now);
     push_list();
+    return {};
 }
 
 void Node::on_stream_gone(ports::ConnectionId id, StreamId stream,

@@ -12,10 +12,17 @@
 #include "feature/ask/ask.h"
 #include "identity/identity.h"
 #include "io/store/sqlite_store.h"
-#include "network.h"
 #include "node/node.h"
+#include "sim/chance.h"
+#include "sim/clock.h"
+#include "sim/disk.h"
+#include "sim/network.h"
+#include "sim/turn_pool.h"
 
 namespace kith::adversary {
+
+using sim::Address;
+using sim::SeededRng;
 
 identity::Identity new_identity(SeededRng& rng, base::UnixTime now);
 
@@ -65,8 +72,8 @@ struct Machine {
     SeededRng rng;
     identity::Identity identity;
     std::unique_ptr<io::SqliteStore> store;
-    MemorySecrets secrets;
-    TurnPool pool;
+    sim::Disk secrets;
+    sim::TurnPool pool;
     std::filesystem::path models;
     std::vector<std::string> log;
     std::unique_ptr<node::Node> node;
@@ -114,8 +121,8 @@ public:
     void skip(base::Duration span) { clock.set(clock.now() + span); }  // time passes, no timer runs
     Address next_address();
 
-    VirtualClock clock;
-    Network network;
+    sim::VirtualClock clock;
+    sim::Network network;
 
 private:
     std::uint64_t seed_;

@@ -242,6 +242,25 @@ TEST_CASE("P5: a list never goes back, and two lists of one version raise an ala
     CHECK(registry.list()->members().size() == 2);
 }
 
+TEST_CASE("P5: a later list that has forgotten a removal is refused, so nobody comes back by it") {
+    Bench bench;
+    auto const ada = person(2);
+    Registry registry(bench.anchors());
+    Revocation revocation{.root_id = ada.root_id(), .time = unix_now};
+    revocation.signature = base::to_bytes(
+        bench.op
+            .sign_root(identity::context::revocation,
+                       revocation_body(bench.swarm_id, ada.root_id(), unix_now), secret<32>(9))
+            .value());
+    auto const removed = bench.list({bench.entry(ada, 3)}, {revocation});
+    auto const forgotten = bench.list({bench.entry(ada, 3)});
+    auto const kept = bench.list({bench.entry(ada, 3)}, {revocation});
+    REQUIRE(registry.offer(removed, unix_now).value());
+    CHECK(base::code_of(registry.offer(forgotten, unix_now)) == base::Code::unauthorized);
+    CHECK(registry.list()->find(ada.node_id()) == nullptr);
+    CHECK(base::code_of(registry.offer(kept, unix_now)) == std::nullopt);
+}
+
 TEST_CASE("P5: the lease counts from the moment the poll was sent and ends after 29 s") {
     Bench bench;
     auto const ada = person(2);

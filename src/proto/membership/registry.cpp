@@ -1,5 +1,7 @@
 #include "proto/membership/registry.h"
 
+#include <algorithm>
+
 #include "base/sabotage.h"
 #include "crypto/ed25519.h"
 #include "wire/reader.h"
@@ -28,6 +30,19 @@ base::Bytes encode_fresh(Nonce const& nonce, std::uint64_t version, base::ByteAr
     return writer.take();
 }
 
+namespace {
+
+// Who was removed stays so: a coordinator that leaves a revocation out of a later list (or that was
+// restored from an old backup) does not bring anybody back.
+bool keeps_revocations(VerifiedList const& offered, VerifiedList const& known) {
+    auto const& kept = offered.document().revocations;
+    return std::ranges::all_of(known.document().revocations, [&](auto const& revocation) {
+        return std::ranges::find(kept, revocation.root_id, &Revocation::root_id) != kept.end();
+    });
+}
+
+}  // namespace
+
 Registry::Registry(ListChecker::Anchors anchors)
     : anchors_(anchors), checker_(std::move(anchors)) {}
 
@@ -46,6 +61,10 @@ base::Result<bool> Registry::offer(base::Bytes encoded, base::UnixTime now) {
                             "operator and do not trust either");
             return false;
         }
+        if (!KITH_GUARD("P5.revocation_kept", keeps_revocations(list, *list_)))
+            return fail(Code::unauthorized,
+                        "ALARM: the coordinator offers a member list that has forgotten who was "
+                        "removed; it is ignored. Tell the operator");
     }
     list_ = std::move(list);
     return true;

@@ -6,7 +6,8 @@
 // Invariants: 1. the list version never goes back, also across restarts (the caller persists
 // encoded()).
 //             2. two lists of one version with different content are an alarm, never a choice.
-//             3. without a lease nobody is a member (fail closed, P5): the lease counts on this
+//             3. a revocation that this node has seen stays: a later list without it is refused.
+//             4. without a lease nobody is a member (fail closed, P5): the lease counts on this
 //             node's monotonic clock from
 //                the moment it SENT the poll that brought the newest answer
 //                (research/reliability.md 0.2).

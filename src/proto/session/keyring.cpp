@@ -8,6 +8,7 @@
 #include "crypto/aead.h"
 #include "crypto/kdf.h"
 #include "proto/session/replay_window.h"
+#include "proto/session/witness.h"
 #include "wire/writer.h"
 
 namespace kith::proto::session {
@@ -160,9 +161,16 @@ base::Status Keyring::seal(Lane lane, base::ByteView plaintext, base::Bytes& out
     base::append(out, header.view());
     out.resize(start + header_bytes + plaintext.size() + 16);
     auto const sealed = base::MutableByteView(out).subspan(start + header_bytes);
-    KITH_TRY(state.aead->seal(nonce_of(state.counter++), header.view(), plaintext, sealed));
+    auto const nonce = nonce_of(state.counter);
+    bool const stuck = KITH_GUARD("S3.counter", false);  // never, but in a twin of the test
+    if (!stuck) ++state.counter;
+    KITH_TRY(state.aead->seal(nonce, header.view(), plaintext, sealed));
     bool const weakened = KITH_GUARD("P8.sealed", false);  // never, but in a twin of the test
     if (weakened) std::ranges::copy(plaintext, sealed.begin());
+    witness({.event = WitnessedFrame::Event::sealed,
+             .handshake_hash = (*newest)->handshake_hash,
+             .side = (*newest)->side,
+             .frame = base::ByteView(out).subspan(start)});
     return {};
 }
 
@@ -190,6 +198,10 @@ base::Result<Opened> Keyring::open(base::ByteView frame, base::Instant now) {
                                          frame.subspan(header_bytes), plaintext);
     if (!KITH_GUARD("P11.tag", opened.has_value())) return std::unexpected(opened.error());
     if (counter < frames_per_key_max) state.window.accept(counter);
+    witness({.event = WitnessedFrame::Event::opened,
+             .handshake_hash = entry.handshake_hash,
+             .side = entry.side,
+             .frame = frame});
     if (!entry.may_send) {  // the initiator uses the new key, so it has it: answer under it from
                             // now on
         entry.may_send = true;

@@ -1,0 +1,31 @@
+// proto/session/witness.h: lets a test see every frame that any Keyring of the process seals or
+// opens, to check from outside that no key seals a counter twice and no frame opens twice
+// (tests/sim). In the product witness() is nothing.
+#pragma once
+
+#include "proto/session/keyring.h"
+
+#ifdef KITH_SABOTAGE
+#include <functional>
+#endif
+
+namespace kith::proto::session {
+
+struct WitnessedFrame {
+    enum class Event { sealed, opened } event;
+    // Names the end whose keys did it, together with `side`: no two handshakes share a hash unless
+    // all their randomness was the same, and then their keys are the same too.
+    base::ByteView handshake_hash;
+    Side side;
+    base::ByteView frame;  // header, ciphertext, tag
+};
+
+#ifdef KITH_SABOTAGE
+// Replaces the one before; an empty function ends it. Not thread-safe: one simulation at a time.
+void set_witness(std::function<void(WitnessedFrame const&)> witness);
+void witness(WitnessedFrame const& frame);
+#else
+inline void witness(WitnessedFrame const&) {}
+#endif
+
+}  // namespace kith::proto::session

@@ -1,0 +1,67 @@
+#include "invariants.h"
+
+#include <algorithm>
+
+namespace kith::simtest {
+
+namespace {
+
+std::uint64_t hash_of(std::uint64_t start, base::ByteView bytes) {
+    std::uint64_t hash = start ^ 0xcbf29ce484222325ULL;
+    for (auto const byte : bytes) hash = (hash ^ byte) * 0x100000001b3ULL;
+    return hash ^ (hash >> 32);
+}
+
+}  // namespace
+
+void Invariants::violated(std::string sentence) {
+    if (violations_.size() < violations_kept_max) violations_.push_back(std::move(sentence));
+}
+
+void Invariants::on_frame(proto::session::WitnessedFrame const& frame) {
+    using Event = proto::session::WitnessedFrame::Event;
+    bool const is_sealed = frame.event == Event::sealed;
+    auto const end = hash_of(static_cast<std::uint64_t>(frame.side), frame.handshake_hash);
+    auto const key = hash_of(end, frame.frame.first(proto::session::header_bytes));
+    if ((is_sealed ? sealed_ : opened_).insert(key).second) return;
+    violated(is_sealed ? "S3: a key and counter sealed two frames"
+                       : "P11: a frame was opened twice");
+}
+
+void Invariants::on_heard(std::size_t machine, identity::NodeId const& sender, std::uint64_t number,
+                          base::Instant truth) {
+    if (!heard_.insert(number * 1024 + machine).second)
+        violated("P11: machine " + std::to_string(machine) + " heard message " +
+                 std::to_string(number) + " of " + sender.to_short() + " twice");
+    on_session(machine, sender, truth);
+}
+
+void Invariants::on_session(std::size_t machine, identity::NodeId const& member,
+                            base::Instant truth) {
+    auto const removal = removed_.find(member);
+    if (removal == removed_.end() || truth <= removal->second + removal_takes_max) return;
+    if (ignorant_.contains(machine)) return;
+    auto const late = std::chrono::duration<double>(truth - removal->second).count();
+    violated("P19: machine " + std::to_string(machine) + " serves " + member.to_short() + " " +
+             std::to_string(late) + " s after its removal");
+}
+
+void Invariants::on_list_version(std::size_t machine, std::uint64_t version) {
+    auto& newest = versions_[machine];
+    if (version < newest)
+        violated("P5: the member list of machine " + std::to_string(machine) +
+                 " went back from version " + std::to_string(newest) + " to " +
+                 std::to_string(version));
+    newest = std::max(newest, version);
+}
+
+void Invariants::on_removed(identity::NodeId const& member, base::Instant truth) {
+    removed_.emplace(member, truth);
+}
+
+void Invariants::on_set_back(std::size_t machine) {
+    versions_.erase(machine);
+    ignorant_.insert(machine);
+}
+
+}  // namespace kith::simtest

@@ -1,0 +1,58 @@
+// tests/sim/invariants.h: what must be true after every step of a simulation, seen from outside:
+// nothing here is told to the nodes.
+//
+//   S3   no end of a session seals two frames under one (key, lane, counter)
+//   P11  no end opens a frame twice, and no message reaches a feature twice, restarts included
+//   P19  a removed member is served by nobody later than 30 s after the coordinator's list said so
+//   P5   the version of the member list never goes back on any machine, restarts included
+//   --   what was acknowledged survives a crash; a machine starts again from what its disk has
+//   --   connections stay within the limits of node::Host
+//   --   when everything is healed, all members have sessions with each other again
+#pragma once
+
+#include <map>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/time.h"
+#include "identity/node_id.h"
+#include "proto/session/witness.h"
+
+namespace kith::simtest {
+
+inline constexpr base::Duration removal_takes_max = std::chrono::seconds(30);
+inline constexpr std::size_t violations_kept_max = 8;
+
+class Invariants {
+public:
+    void on_frame(proto::session::WitnessedFrame const& frame);
+    // A message with this number, unique to it, reached the features of `machine`.
+    void on_heard(std::size_t machine, identity::NodeId const& sender, std::uint64_t number,
+                  base::Instant truth);
+    // A session of `machine` with this member stands.
+    void on_session(std::size_t machine, identity::NodeId const& member, base::Instant truth);
+    void on_list_version(std::size_t machine, std::uint64_t version);
+    void on_removed(identity::NodeId const& member, base::Instant truth);
+    // The machine was set back by its owner (a backup): it has no memory of later lists.
+    void on_set_back(std::size_t machine);
+    // The machine cannot know of the removals any more: who told it was set back.
+    void on_ignorant(std::size_t machine) { ignorant_.insert(machine); }
+
+    void violated(std::string sentence);  // any other one
+
+    [[nodiscard]] std::vector<std::string> const& violations() const { return violations_; }
+    [[nodiscard]] std::size_t frames_sealed() const { return sealed_.size(); }
+    [[nodiscard]] std::size_t messages_heard() const { return heard_.size(); }
+    [[nodiscard]] auto const& removed() const { return removed_; }
+
+private:
+    std::unordered_set<std::uint64_t> sealed_, opened_;  // hashes of (key, header)
+    std::unordered_set<std::uint64_t> heard_;            // of (machine, number)
+    std::map<std::size_t, std::uint64_t> versions_;
+    std::map<identity::NodeId, base::Instant> removed_;
+    std::unordered_set<std::size_t> ignorant_;
+    std::vector<std::string> violations_;
+};
+
+}  // namespace kith::simtest
