@@ -119,6 +119,8 @@ Status Session::on_syn(Header const& header) {
     StreamId const id{header.stream};
     if (is_ours(id)) return refuse("peer opened a stream with our parity");
     if (streams_.contains(id)) return refuse("peer opened a stream twice");
+    // The owner would take what is left of the old stream for the new one's.
+    if (ended_unseen_.contains(id)) return refuse("peer opened a stream with the id of another");
     // Before anything is created: the first body must already fit (GHSA-vxx9-2994-q338).
     if (header.type == Type::data && header.length > window_initial)
         return refuse("data beyond the window");
@@ -234,6 +236,7 @@ std::optional<Event> Session::poll_event() {
     if (events_.empty()) return std::nullopt;
     auto event = std::move(events_.front());
     events_.pop_front();
+    if (events_.empty()) ended_unseen_.clear();
     return event;
 }
 
@@ -337,6 +340,7 @@ void Session::remove(Streams::iterator stream) {
     if (!state.acknowledged) --unacknowledged_count_;
     // At once: a peer that opens, resets and never reads must not make this queue grow.
     if (state.queued) std::erase(ready_, stream->first);
+    if (!is_ours(stream->first) && !events_.empty()) ended_unseen_.insert(stream->first);
     streams_.erase(stream);
 }
 
@@ -399,9 +403,10 @@ void Session::consumed(StreamId id, std::size_t size) {
     auto const stream = streams_.find(id);
     if (stream == streams_.end()) return;
     auto& state = stream->second;
-    KITH_ASSERT(size <= state.unconsumed);
-    state.unconsumed -= static_cast<std::uint32_t>(size);
-    received_total_ -= size;
+    // No more than is owed: a peer may have ended a stream and opened it again under the same id.
+    auto const credit = std::min(static_cast<std::uint32_t>(size), state.unconsumed);
+    state.unconsumed -= credit;
+    received_total_ -= credit;
     if (state.receive_half == Stream::Half::closed) return;
     if (state.receive_window - state.unconsumed - state.receive_credit < state.receive_window / 2)
         return;

@@ -20,6 +20,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <variant>
 
@@ -154,6 +155,8 @@ private:
     std::deque<Header> control_;
     std::size_t pongs_count_ = 0;  // of control_
     std::deque<Event> events_;
+    std::set<StreamId>
+        ended_unseen_;  // inbound streams that are gone while the owner has events left
     base::ByteArray<header_bytes> header_{};
     std::size_t header_size_ = 0;  // of an incomplete header
     Header body_header_;

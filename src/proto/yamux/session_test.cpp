@@ -429,3 +429,32 @@ TEST_CASE("FIN travels in a frame of its own, because js-libp2p drops a body tha
     }
     CHECK(ended);
 }
+
+TEST_CASE("an id that comes back before the end of its first stream was seen ends the session") {
+    Session session(Role::listener, start);
+    auto attack = frame({.type = Type::data, .flags = flag_syn, .stream = 1, .length = 20}, 20);
+    kith::base::append(attack,
+                       frame({.type = Type::window_update, .flags = flag_rst, .stream = 1}));
+    kith::base::append(attack,
+                       frame({.type = Type::window_update, .flags = flag_syn, .stream = 1}));
+    auto const fed = session.feed(attack, start);
+    REQUIRE_FALSE(fed.has_value());
+    CHECK(fed.error().code == Code::invalid);
+}
+
+TEST_CASE("credit for a stream that is gone does not reach the one that took its id") {
+    Session session(Role::listener, start);
+    auto const first =
+        frame({.type = Type::data, .flags = flag_syn, .stream = 1, .length = 20}, 20);
+    REQUIRE(session.feed(first, start).has_value());
+    REQUIRE(events_of<StreamData>(session).size() == 1);
+    auto again = frame({.type = Type::window_update, .flags = flag_rst, .stream = 1});
+    REQUIRE(session.feed(again, start).has_value());
+    while (session.poll_event()) {
+    }
+    REQUIRE(
+        session.feed(frame({.type = Type::window_update, .flags = flag_syn, .stream = 1}), start)
+            .has_value());
+    session.consumed(StreamId{1}, 20);                         // a slow owner
+    REQUIRE(session.feed(first, start).has_value() == false);  // it is open
+}
