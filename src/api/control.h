@@ -42,6 +42,9 @@ public:
                              Done<pb::ForgetPeerResponse> done) = 0;
     virtual void set_nickname(pb::SetNicknameRequest const& request,
                               Done<pb::SetNicknameResponse> done) = 0;
+    virtual void kick_peer(pb::KickPeerRequest const& request, Done<pb::KickPeerResponse> done) = 0;
+    virtual void rotate_identity(pb::RotateIdentityRequest const& request,
+                                 Done<pb::RotateIdentityResponse> done) = 0;
     virtual void models(pb::ModelsRequest const& request, Done<pb::ModelsResponse> done) = 0;
     virtual Cancel add_model(pb::AddModelRequest const& request, OnUpdate<pb::Progress> update,
                              StreamDone done) = 0;

@@ -228,6 +228,7 @@ void ControlHandlers::status(pb::StatusRequest const&, Done<pb::StatusResponse> 
     response.set_resident_bytes(context_.resident_bytes());
     response.set_weights_bytes(context_.ask.weight_bytes());
     response.set_kv_cache_bytes(context_.ask.kv_bytes());
+    for (auto const& alarm : node.alarms()) response.add_alarms(alarm);
     for (auto const& peer : node.peers(now))
         if (peer.session) response.set_peers_connected(response.peers_connected() + 1);
     if (auto const* swarm = node.swarm()) {
@@ -307,6 +308,35 @@ void ControlHandlers::set_nickname(pb::SetNicknameRequest const& request,
     if (!set) return done(std::unexpected(set.error()));
     pb::SetNicknameResponse response;
     response.set_name(request.name());
+    done(std::move(response));
+}
+
+void ControlHandlers::kick_peer(pb::KickPeerRequest const& request,
+                                Done<pb::KickPeerResponse> done) {
+    auto const kicked = context_.node.kick(request.who(), context_.node.clock().now());
+    context_.changed();
+    if (!kicked) return done(std::unexpected(kicked.error()));
+    pb::KickPeerResponse response;
+    response.set_address(kicked->address.to_text());
+    response.set_node_id(kicked->node.to_hex());
+    response.set_list_version(kicked->list_version);
+    response.set_epoch(kicked->epoch);
+    response.set_told_count(static_cast<std::uint32_t>(kicked->told_count));
+    response.set_left_count(static_cast<std::uint32_t>(kicked->left_count));
+    done(std::move(response));
+}
+
+void ControlHandlers::rotate_identity(pb::RotateIdentityRequest const&,
+                                      Done<pb::RotateIdentityResponse> done) {
+    auto& node = context_.node;
+    auto const rotated = node.rotate_identity(node.clock().now());
+    context_.changed();
+    if (!rotated) return done(std::unexpected(rotated.error()));
+    pb::RotateIdentityResponse response;
+    response.set_address(node.identity().address().to_text());
+    response.set_node_id(node.identity().node_id().to_hex());
+    response.set_peer_id(node.identity().peer_id().to_text());
+    response.set_counter(node.identity().binding().body.counter);
     done(std::move(response));
 }
 

@@ -40,6 +40,9 @@ public:
                      Done<pb::ForgetPeerResponse> done) override;
     void set_nickname(pb::SetNicknameRequest const& request,
                       Done<pb::SetNicknameResponse> done) override;
+    void kick_peer(pb::KickPeerRequest const& request, Done<pb::KickPeerResponse> done) override;
+    void rotate_identity(pb::RotateIdentityRequest const& request,
+                         Done<pb::RotateIdentityResponse> done) override;
     void models(pb::ModelsRequest const& request, Done<pb::ModelsResponse> done) override;
     Cancel add_model(pb::AddModelRequest const& request, OnUpdate<pb::Progress> update,
                      StreamDone done) override;

@@ -86,6 +86,7 @@ ExitCode run_command_line(std::vector<std::string> const& arguments,
     add_peers_commands(app, commands);
     add_serve_command(app, commands);
     add_invite_commands(app, commands);
+    add_identity_commands(app, commands);
     add_models_commands(app, commands);
     add_model_commands(app, commands);
     add_run_command(app, commands);

@@ -1,4 +1,4 @@
-// peers, peers pair, peers forget, nickname.
+// peers, peers pair, peers forget, peers kick, nickname.
 #include <fmt/format.h>
 
 #include "app/command_support.h"
@@ -103,6 +103,42 @@ private:
     std::string short_id_;
 };
 
+class PeersKick final : public Command {
+public:
+    explicit PeersKick(CLI::App& parser) {
+        parser
+            .add_option("member", who_,
+                        "Its address, its peer id, or at least 8 characters of its node id (kith "
+                        "peers)")
+            ->required();
+    }
+
+    ExitCode run(Context& context) override {
+        if (who_.size() < 8)
+            return usage_error(context, {base::Code::invalid,
+                                         "give an address, or at least 8 characters of a node id; "
+                                         "kith peers shows them"});
+        pb::KickPeerRequest request;
+        request.set_who(who_);
+        ExitCode code{};
+        auto const kicked = ask(context, Need::daemon, &api::Control::kick_peer, request, code);
+        if (!kicked) return code;
+        auto const& output = context.output;
+        if (output.json()) output.document(*kicked);
+        output.line(
+            fmt::format("removed {} from the swarm, for good", terminal_safe(kicked->address())));
+        output.note(fmt::format(
+            "The swarm has a new secret: {} members have it, {} get it when they connect next.\n"
+            "Whoever cannot hear of this stops serving it within 30 s. Invites stay as they are: "
+            "if it may know one, run: kith invite list, kith invite revoke",
+            kicked->told_count(), kicked->left_count()));
+        return ExitCode::ok;
+    }
+
+private:
+    std::string who_;
+};
+
 class Nickname final : public Command {
 public:
     explicit Nickname(CLI::App& parser) {
@@ -139,6 +175,10 @@ void add_peers_commands(CLI::App& app, Commands& commands) {
     add_command<PeersForget>(
         commands, add_subcommand(*peers, "forget", "Forget a peer's pinned key and cut it off",
                                  "kith peers forget 1f0a9c3b77d2e604"));
+    add_command<PeersKick>(
+        commands,
+        add_subcommand(*peers, "kick", "Remove a member for good and give the others a new secret",
+                       "kith peers kick 1f0a9c3b77d2e604"));
     add_command<Peers>(commands, peers);
     add_command<Nickname>(commands, add_subcommand(app, "nickname", "What members call this node",
                                                    "kith nickname ada"));

@@ -127,6 +127,7 @@ private:
                                               format_bytes(status.weights_bytes()),
                                               format_bytes(status.kv_cache_bytes()))});
         output.table(rows);
+        for (auto const& alarm : status.alarms()) output.warn(alarm);
     }
 };
 

@@ -38,12 +38,13 @@ using Commands = std::vector<RegisteredCommand>;
 
 void add_init_commands(CLI::App& app, Commands& commands);    // init, version
 void add_swarm_commands(CLI::App& app, Commands& commands);   // create, join, login, status
-void add_peers_commands(CLI::App& app, Commands& commands);   // peers [pair|forget], nickname
+void add_peers_commands(CLI::App& app, Commands& commands);   // peers [pair|forget|kick], nickname
 void add_serve_command(CLI::App& app, Commands& commands);    // serve
 void add_invite_commands(CLI::App& app, Commands& commands);  // invite create|list|revoke
 void add_models_commands(CLI::App& app, Commands& commands);  // models list|add|fetch
-void add_run_command(CLI::App& app, Commands& commands);      // run
-void add_route_command(CLI::App& app, Commands& commands);    // route
+void add_identity_commands(CLI::App& app, Commands& commands);  // identity rotate
+void add_run_command(CLI::App& app, Commands& commands);        // run
+void add_route_command(CLI::App& app, Commands& commands);      // route
 
 void add_model_commands(CLI::App& app, Commands& commands);  // model inspect|tokenize|...
 

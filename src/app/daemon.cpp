@@ -138,6 +138,7 @@ public:
     base::Status listen();
     base::Status open_http();
     void map_port(std::vector<ports::SocketAddress> const& bound);
+    base::Status change_identity(identity::KeyChange change);
     void changed();
     base::Status run() {
         context_.run();
@@ -185,14 +186,16 @@ base::Status Daemon::Implementation::open(Mode mode) {
         KITH_TRY(io::SqliteStore::open(settings_.state_directory / "state.db", store_patience));
     secrets_.emplace(settings_.config_directory);
     pool_ = std::make_unique<io::WorkerPool>(context_, [this] { changed(); });
-    node_ = KITH_TRY(node::Node::create({.identity = *identity_,
-                                         .rng = rng_,
-                                         .clock = clock_,
-                                         .store = *store_,
-                                         .secrets = *secrets_,
-                                         .log = [this](std::string line) { log_.line(line); },
-                                         .trust = settings_.trust},
-                                        clock_.now()));
+    node_ = KITH_TRY(node::Node::create(
+        {.identity = *identity_,
+         .rng = rng_,
+         .clock = clock_,
+         .store = *store_,
+         .secrets = *secrets_,
+         .log = [this](std::string line) { log_.line(line); },
+         .trust = settings_.trust,
+         .change_identity = [this](identity::KeyChange change) { return change_identity(change); }},
+        clock_.now()));
     auto const threads = settings_.threads != 0 ? settings_.threads
                                                 : std::max(1U, std::thread::hardware_concurrency());
     ask_ = KITH_TRY(
@@ -223,6 +226,13 @@ base::Status Daemon::Implementation::open(Mode mode) {
     }
     driver_->pump();
     return {};
+}
+
+base::Status Daemon::Implementation::change_identity(identity::KeyChange change) {
+    crypto::Secret<identity::rotation_random_bytes> random;
+    KITH_TRY(rng_.fill(random.mutable_view()));
+    return identity::change_identity(settings_.config_directory, *identity_, change, random,
+                                     clock_.unix_now());
 }
 
 base::Status Daemon::Implementation::listen() {

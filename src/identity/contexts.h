@@ -13,6 +13,7 @@ inline constexpr std::string_view membership = "kith/membership/v1";
 inline constexpr std::string_view member_list = "kith/member-list/v1";
 inline constexpr std::string_view channel_auth = "kith/channel-auth/v1";
 inline constexpr std::string_view revocation = "kith/revocation/v1";
+inline constexpr std::string_view epoch = "kith/epoch/v1";
 inline constexpr std::string_view swarm = "kith/swarm/v1";
 inline constexpr std::string_view sealed_gossip = "kith/sealed-gossip/v1";
 inline constexpr std::string_view nickname = "kith/nickname/v1";

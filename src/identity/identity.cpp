@@ -120,11 +120,24 @@ bool Identity::needs_renewal(UnixTime now) const {
            now >= body.not_after;
 }
 
-base::Status Identity::renew(UnixTime now, crypto::Secret<32> const& random) {
+base::Status Identity::renew(UnixTime now, crypto::Secret<32> const& random,
+                             std::uint64_t known_counter) {
     auto body = make_body(seeds_, root_, operational_, now);
     body.flags = binding_.body.flags;
-    body.counter = binding_.body.counter + 1;
+    body.counter = std::max(binding_.body.counter, known_counter) + 1;
     binding_ = KITH_TRY(sign_binding(body, root_, operational_, random));
+    return {};
+}
+
+base::Status Identity::rotate(UnixTime now, crypto::Secret<rotation_random_bytes> const& random,
+                              std::uint64_t known_counter) {
+    auto const part = [&](std::size_t i) {
+        return crypto::Secret<32>(random.view().subspan(32 * i).first<32>());
+    };
+    IdentitySeeds seeds{seeds_.root.clone(), part(0), part(1)};
+    Identity next(std::move(seeds), binding_);
+    KITH_TRY(next.renew(now, part(2), known_counter));
+    *this = std::move(next);
     return {};
 }
 

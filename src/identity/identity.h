@@ -20,6 +20,8 @@ namespace kith::identity {
 
 inline constexpr std::size_t identity_random_bytes = 128;  // three seeds and one signature
 
+inline constexpr std::size_t rotation_random_bytes = 96;  // two seeds and one signature
+
 struct IdentitySeeds {
     crypto::Secret<32> root;         // ML-DSA-65
     crypto::Secret<32> operational;  // Ed25519
@@ -61,7 +63,14 @@ public:
     // True when two thirds of the binding's time are over, or when it is not valid at `now` at all.
     [[nodiscard]] bool needs_renewal(base::UnixTime now) const;
     // The same keys under a new binding with the next counter; store the file before announcing it.
-    base::Status renew(base::UnixTime now, crypto::Secret<32> const& random);
+    // `known_counter`: the highest one others have seen; after a restored backup it may be above
+    // this identity's own, and the new one goes above both.
+    base::Status renew(base::UnixTime now, crypto::Secret<32> const& random,
+                       std::uint64_t known_counter = 0);
+    // New operational and static keys under the same root, and a binding with the next counter, so
+    // that whoever knows the old keys is nobody. What was bound to the old keys has to begin anew.
+    base::Status rotate(base::UnixTime now, crypto::Secret<rotation_random_bytes> const& random,
+                        std::uint64_t known_counter = 0);
 
     // The content of identity.key (identity/keystore.h).
     [[nodiscard]] crypto::SecretBytes to_file_bytes() const;

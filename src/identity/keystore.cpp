@@ -46,6 +46,24 @@ base::Result<Identity> load_or_create_identity(std::filesystem::path const& dire
     return identity;
 }
 
+base::Status change_identity(std::filesystem::path const& directory, Identity& identity,
+                             KeyChange change, crypto::Secret<rotation_random_bytes> const& random,
+                             base::UnixTime now) {
+    auto next = KITH_TRY(Identity::from_file_bytes(identity.to_file_bytes().view()));
+    switch (change.kind) {
+        case KeyChange::Kind::renew:
+            KITH_TRY(next.renew(now, crypto::Secret<32>(random.view().last<32>()),
+                                change.known_counter));
+            break;
+        case KeyChange::Kind::rotate:
+            KITH_TRY(next.rotate(now, random, change.known_counter));
+            break;
+    }
+    KITH_TRY(store_identity(directory, next));
+    identity = std::move(next);
+    return {};
+}
+
 base::Status store_identity(std::filesystem::path const& directory, Identity const& identity) {
     return replace_secret_file(file_in(directory), identity.to_file_bytes().view());
 }

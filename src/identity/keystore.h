@@ -27,6 +27,17 @@ base::Result<Identity> load_or_create_identity(std::filesystem::path const& dire
                                                crypto::Secret<identity_random_bytes> const& random,
                                                base::UnixTime now);
 
+// What is done to an identity while the program runs: see Identity::renew() and rotate().
+struct KeyChange {
+    enum class Kind { renew, rotate } kind;
+    std::uint64_t known_counter = 0;
+};
+// Writes the file first, then changes `identity`, so that nobody hears of a binding that a crash
+// could take back. On an error neither has changed.
+base::Status change_identity(std::filesystem::path const& directory, Identity& identity,
+                             KeyChange change, crypto::Secret<rotation_random_bytes> const& random,
+                             base::UnixTime now);
+
 // Replaces the file by the state of `identity` (after renew()).
 base::Status store_identity(std::filesystem::path const& directory, Identity const& identity);
 

@@ -291,3 +291,39 @@ TEST_CASE(
     REQUIRE(load_or_create(outside, 1));
     CHECK(!std::filesystem::exists(outside.path() / ".gitignore"));
 }
+
+TEST_CASE("E5: exchanged keys have the same address, another node id and the next counter") {
+    Folder folder;
+    auto identity = load_or_create(folder, 1).value();
+    auto const before = identity.binding();
+    auto const address = identity.address();
+    crypto::Secret<rotation_random_bytes> random;
+    std::ranges::fill(random.mutable_view(), std::uint8_t{9});
+    REQUIRE(change_identity(folder.path(), identity, {KeyChange::Kind::rotate}, random, now)
+                .has_value());
+    auto const& body = identity.binding().body;
+    CHECK(body.counter == before.body.counter + 1);
+    CHECK(body.operational != before.body.operational);
+    CHECK(body.static_key != before.body.static_key);
+    CHECK(identity.address() == address);
+    CHECK(verify_binding(identity.binding(), now).has_value());
+    CHECK(load_identity(folder.path())->binding() == identity.binding());
+    CHECK(mode_of(folder.key()) == 0600);
+
+    REQUIRE(change_identity(folder.path(), identity, {KeyChange::Kind::renew}, random, now)
+                .has_value());
+    CHECK(identity.binding().body.counter == before.body.counter + 2);
+    CHECK(identity.binding().body.operational == load_identity(folder.path())->node_id().bytes);
+}
+
+TEST_CASE("an identity whose file cannot be written does not change") {
+    Folder folder;
+    auto identity = load_or_create(folder, 1).value();
+    auto const before = identity.binding();
+    crypto::Secret<rotation_random_bytes> const random;
+    auto const nowhere = folder.path() / "nowhere";
+    for (auto const change : {KeyChange::Kind::renew, KeyChange::Kind::rotate})
+        CHECK_FALSE(change_identity(nowhere, identity, {change}, random, now).has_value());
+    CHECK(identity.binding() == before);
+    CHECK(load_identity(folder.path())->binding() == before);
+}

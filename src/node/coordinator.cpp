@@ -47,14 +47,55 @@ base::Result<InviteRecord> parse_record(base::ByteView bytes) {
     return record;
 }
 
-// The record of a revocation: time i64 and signature; the root id is the row's key.
+base::Bytes encode_revocation(membership::Revocation const& revocation) {
+    wire::Writer writer;
+    writer.u64(static_cast<std::uint64_t>(base::seconds(revocation.time)))
+        .bytes(revocation.signature);
+    return writer.take();
+}
+
 base::Result<membership::Revocation> parse_revocation(ports::Row const& row) {
     wire::Reader key(row.key);
     wire::Reader value(row.value);
-    membership::Revocation revocation{.root_id = identity::RootId{KITH_TRY(key.array<32>())}};
+    membership::Revocation revocation;
+    revocation.root_id = identity::RootId{KITH_TRY(key.array<32>())};
     revocation.time = base::UnixTime{static_cast<std::int64_t>(KITH_TRY(value.u64()))};
     revocation.signature = base::to_bytes(value.rest());
     return revocation;
+}
+
+// What today's members say about a binding that somebody shows.
+enum class Standing { known, newer, stranger };
+base::Result<Standing> standing_of(identity::IdentityBinding const& binding,
+                                   std::vector<ports::Row> const& members) {
+    auto const root = identity::RootId::of(binding.body.root);
+    auto standing = Standing::stranger;
+    for (auto const& row : members) {
+        auto const entry = KITH_TRY(membership::decode_entry(row.value));
+        auto const known = KITH_TRY(identity::decode_binding(entry.binding));
+        if (!base::equal(row.key, root.bytes)) {
+            // Two members with one key would make every list invalid for everybody.
+            bool const taken = known.body.operational == binding.body.operational;
+            if (!KITH_GUARD("E4.one_root", !taken))
+                return fail(Code::conflict, "this key is another member's already");
+            continue;
+        }
+        standing = Standing::known;
+        if (known == binding) continue;
+        // Nobody is accused by a binding that its root did not sign.
+        KITH_TRY(identity::verify_binding(binding, binding.body.not_before));
+        bool const is_newer = binding.body.counter > known.body.counter;
+        if (!KITH_GUARD("E5.update_counter", is_newer))
+            return binding.body.counter < known.body.counter
+                       ? fail(Code::conflict,
+                              "these keys were replaced by newer ones of the same identity")
+                       : fail(Code::corrupt,
+                              "another binding with the same number is known here: this identity "
+                              "is used on two machines, or came out of a backup. Run on the right "
+                              "one: kith identity rotate");
+        standing = Standing::newer;
+    }
+    return standing;
 }
 
 base::Status check_options(InviteOptions const& options) {
@@ -100,6 +141,7 @@ base::Result<Coordinator> Coordinator::create(Edges edges, Swarm const& swarm, b
 // Signs the log as the next version. The version is stored before the list is shown to anybody, so
 // it never repeats.
 base::Status Coordinator::rebuild(base::UnixTime now) {
+    is_behind_ = true;
     membership::MemberList list{.swarm_id = swarm_id_,
                                 .version = version_ + 1,
                                 .issued = now,
@@ -117,6 +159,7 @@ base::Status Coordinator::rebuild(base::UnixTime now) {
     encoded_ = membership::append_list_signature(std::move(body), signature);
     hash_ = crypto::sha256(encoded_);
     version_ = list.version;
+    is_behind_ = false;
     return {};
 }
 
@@ -213,8 +256,8 @@ base::Result<base::Bytes> Coordinator::entry_for(wire::v1::JoinRequest const& re
                             .joined = now};
     std::ranges::copy(base::as_bytes(request.statement_signature()),
                       entry.statement_signature.begin());
-    auto const statement = membership::join_statement(
-        swarm_id_, certificate->lookup_id, binding.root_id(), binding.node_id(), entry.binding);
+    auto const statement =
+        membership::join_statement(swarm_id_, certificate->lookup_id, binding.root_id());
     bool const holds_token = crypto::ed25519_verify(certificate->invite_public_key, statement,
                                                     entry.statement_signature);
     if (!KITH_GUARD("P2.token", holds_token))
@@ -230,14 +273,21 @@ base::Result<wire::v1::Grant> Coordinator::redeem(wire::v1::JoinRequest const& r
     auto const root_id = identity::RootId::of(binding.body.root);
     if (root_id == edges_.identity.root_id())
         return fail(Code::conflict, "the operator is a member already");
-    if (KITH_TRY(edges_.store.get(revocation_table, root_id.bytes)))
-        return fail(Code::forbidden, "this machine was removed from the swarm");
     auto const members = KITH_TRY(edges_.store.scan(member_table, membership::members_max));
-    if (members.size() + 1 >= membership::members_max)
+    KITH_TRY(check_not_removed(root_id));
+    auto value = entry;
+    bool const is_known = KITH_TRY(standing_of(binding, members)) != Standing::stranger;
+    bool const is_new = KITH_GUARD("P5.join_again", !is_known);
+    if (is_new && members.size() + 1 >= membership::members_max)
         return fail(Code::too_large, "this swarm is full");
+    if (!is_new) {
+        // The member has it all; it may have lost it, but its place on the list stays as it is.
+        KITH_TRY(update_binding(base::as_bytes(request.binding()), now));
+        value = KITH_TRY(edges_.store.get(member_table, root_id.bytes)).value_or(entry);
+    }
     auto const invite = KITH_TRY(edges_.store.invite_redeem(
-        base::as_bytes(request.lookup_id()), root_id.bytes, now, member_table, entry));
-    KITH_TRY(rebuild(now));
+        base::as_bytes(request.lookup_id()), root_id.bytes, now, member_table, value));
+    if (is_new) KITH_TRY(rebuild(now));
     set_addresses(peer.peer().node_id(), acceptable_addresses(request.addresses()));
     auto const record = KITH_TRY(parse_record(invite.record));
     wire::v1::Grant grant;
@@ -248,21 +298,95 @@ base::Result<wire::v1::Grant> Coordinator::redeem(wire::v1::JoinRequest const& r
     return grant;
 }
 
-base::Status Coordinator::revoke_member(identity::RootId const& root_id, base::UnixTime now) {
-    if (root_id == edges_.identity.root_id())
-        return fail(Code::conflict, "the operator cannot be removed from his own swarm");
-    if (KITH_TRY(edges_.store.get(revocation_table, root_id.bytes))) return {};
-    if (!KITH_TRY(edges_.store.get(member_table, root_id.bytes)))
-        return fail(Code::not_found, "there is no such member");
-    auto const revoked = KITH_TRY(edges_.store.scan(revocation_table, membership::revocations_max));
-    if (revoked.size() == membership::revocations_max)
-        return fail(Code::too_large, "this swarm has removed as many members as it can remember");
-    auto const body = membership::revocation_body(swarm_id_, root_id, now);
-    auto const signature = KITH_TRY(edges_.identity.sign_root(
-        identity::context::revocation, body, KITH_TRY(random_secret<32>(edges_.rng))));
-    wire::Writer record;
-    record.u64(static_cast<std::uint64_t>(base::seconds(now))).bytes(signature);
-    KITH_TRY(edges_.store.put(revocation_table, root_id.bytes, record.view()));
+base::Status Coordinator::check_not_removed(identity::RootId const& root) const {
+    bool const removed = KITH_TRY(edges_.store.get(revocation_table, root.bytes)).has_value();
+    if (!KITH_GUARD("P19.stays_out", !removed))
+        return fail(Code::forbidden, "this machine was removed from this swarm for good");
+    return {};
+}
+
+// Where the key of `entry` listened, unless it is the one that stays.
+void Coordinator::forget_address(membership::Entry const& entry,
+                                 crypto::Ed25519PublicKey const& stays) {
+    auto const binding = identity::decode_binding(entry.binding);
+    if (binding && binding->body.operational != stays)
+        addresses_.erase(identity::NodeId{binding->body.operational});
+}
+
+base::Result<bool> Coordinator::update_binding(base::ByteView encoded, base::UnixTime now) {
+    auto binding = KITH_TRY(identity::decode_binding(encoded));
+    auto const root_id = identity::RootId::of(binding.body.root);
+    KITH_TRY(check_not_removed(root_id));
+    auto const members = KITH_TRY(edges_.store.scan(member_table, membership::members_max));
+    auto const standing = KITH_TRY(standing_of(binding, members));
+    if (standing == Standing::stranger)
+        return fail(Code::forbidden, "this machine is no member of this swarm");
+    if (standing == Standing::known && !is_behind_) return false;
+    if (standing == Standing::known) {
+        KITH_TRY(rebuild(now));
+        return true;
+    }
+    auto const last = updated_.find(root_id);
+    bool const is_soon =
+        last != updated_.end() && last->second <= now &&
+        base::seconds(now) < base::seconds(last->second) + binding_update_interval_s;
+    if (!KITH_GUARD("E5.update_rate", !is_soon))
+        return fail(Code::unavailable, "a new binding is taken once a minute; try again later");
+    auto const operational = binding.body.operational;
+    KITH_TRY(identity::verify_binding(std::move(binding), now));
+    auto const row = std::ranges::find_if(
+        members, [&](auto const& member) { return base::equal(member.key, root_id.bytes); });
+    auto entry = KITH_TRY(membership::decode_entry(row->value));
+    forget_address(entry, operational);
+    entry.binding = base::to_bytes(encoded);
+    KITH_TRY(edges_.store.put(member_table, root_id.bytes, membership::encode_entry(entry)));
+    updated_[root_id] = now;  // of members only, so at most members_max
+    KITH_TRY(rebuild(now));
+    return true;
+}
+
+base::Result<wire::v1::Grant> Coordinator::refresh(wire::v1::JoinRequest const& request,
+                                                   AuthenticatedPeer const& peer,
+                                                   Swarm const& swarm, base::UnixTime now) {
+    auto const encoded = base::as_bytes(request.binding());
+    auto const binding = KITH_TRY(identity::decode_binding(encoded));
+    bool const is_its_own = binding.body.operational == peer.peer().public_key();
+    if (!KITH_GUARD("E4.refresh_key", is_its_own))
+        return fail(Code::unauthorized, "the identity binding is not of the machine that sent it");
+    // Keys that have run out may be in other hands by now.
+    bool const is_current = binding.body.not_before <= now && now < binding.body.not_after;
+    if (!KITH_GUARD("E5.refresh_current", is_current))
+        return fail(Code::unauthorized,
+                    "the identity binding is not valid now; compare the clocks of both machines");
+    KITH_TRY(update_binding(encoded, now));
+    set_addresses(peer.peer().node_id(), acceptable_addresses(request.addresses()));
+    wire::v1::Grant grant;
+    grant.set_swarm_name(swarm.name);
+    if (request.have_version() != version_) grant.set_member_list(base::to_text(encoded_));
+    return grant;
+}
+
+base::Status Coordinator::check_can_remove(identity::RootId const& root) const {
+    if (root == edges_.identity.root_id())
+        return fail(Code::invalid, "the operator cannot be removed from the swarm");
+    auto const before = edges_.store.scan(revocation_table, membership::revocations_max);
+    if (KITH_TRY(before).size() >= membership::revocations_max)
+        return fail(Code::too_large,
+                    "1024 members were removed from this swarm already; found a new one");
+    return {};
+}
+
+base::Status Coordinator::remove(identity::RootId const& root, base::UnixTime now) {
+    KITH_TRY(check_can_remove(root));
+    membership::Revocation revocation{.root_id = root, .time = now, .signature = {}};
+    auto const body = membership::revocation_body(swarm_id_, root, now);
+    revocation.signature = base::to_bytes(KITH_TRY(edges_.identity.sign_root(
+        identity::context::revocation, body, KITH_TRY(random_secret<32>(edges_.rng)))));
+    KITH_TRY(edges_.store.put(revocation_table, root.bytes, encode_revocation(revocation)));
+    if (auto const row = KITH_TRY(edges_.store.get(member_table, root.bytes)))
+        forget_address(KITH_TRY(membership::decode_entry(*row)), {});
+    KITH_TRY(edges_.store.erase(member_table, root.bytes));
+    updated_.erase(root);
     return rebuild(now);
 }
 

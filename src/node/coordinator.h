@@ -20,6 +20,8 @@ namespace kith::node {
 
 inline constexpr std::size_t invites_max = 10'000;
 inline constexpr std::size_t note_chars_max = 500;
+// Each new binding costs every member the check of a new list.
+inline constexpr std::int64_t binding_update_interval_s = 60;
 inline constexpr std::int64_t invite_lifetime_default_s = 24 * 3600;  // P16, C4
 inline constexpr std::int64_t invite_lifetime_max_s = 365 * 24 * 3600;
 
@@ -60,10 +62,23 @@ public:
     base::Result<wire::v1::Grant> redeem(wire::v1::JoinRequest const& request,
                                          AuthenticatedPeer const& peer, Swarm const& swarm,
                                          base::UnixTime now);
-    // Signs that this root is no member any more and makes the next list; the entry stays in it as
-    // history. A second call changes nothing. Code::conflict for the operator itself,
-    // Code::not_found when nobody joined with this root.
-    base::Status revoke_member(identity::RootId const& root_id, base::UnixTime now);
+    // A member of today's list shows its binding, renewed or with exchanged keys: the signatures in
+    // it prove it, whoever carries it. Code::conflict: it was replaced already. Code::corrupt: its
+    // root signed two bindings of one number. Code::unavailable: more than one in
+    // binding_update_interval_s. True: there is a new list.
+    base::Result<bool> update_binding(base::ByteView binding, base::UnixTime now);
+    // The same over a bare link, from a machine that proves the key in it; the answer has the list
+    // unless the member has it. The secret of the epoch is the caller's to add.
+    base::Result<wire::v1::Grant> refresh(wire::v1::JoinRequest const& request,
+                                          AuthenticatedPeer const& peer, Swarm const& swarm,
+                                          base::UnixTime now);
+    // Code::invalid: the operator. Code::too_large: as many were removed as can be remembered.
+    [[nodiscard]] base::Status check_can_remove(identity::RootId const& root) const;
+    // Signs that this member is none any more, for ever, and a list without it (P19).
+    base::Status remove(identity::RootId const& root, base::UnixTime now);
+    // The next list, after the operator's own binding changed.
+    base::Status renew_list(base::UnixTime now) { return rebuild(now); }
+
     // A member asks whether its list is the newest.
     wire::v1::ListReply answer_poll(wire::v1::ListRequest const& request,
                                     identity::NodeId const& from);
@@ -71,6 +86,7 @@ public:
     wire::v1::ListReply push() const;
 
     [[nodiscard]] base::Bytes const& list() const { return encoded_; }
+    [[nodiscard]] std::uint64_t list_version() const { return version_; }
     void set_addresses(identity::NodeId const& node, std::vector<std::string> addresses);
     // Where the member said it listens; empty when it has not said so since this node started.
     [[nodiscard]] std::vector<std::string> addresses_of(identity::NodeId const& node) const;
@@ -81,15 +97,20 @@ private:
     base::Status rebuild(base::UnixTime now);
     base::Result<base::Bytes> entry_for(wire::v1::JoinRequest const& request,
                                         AuthenticatedPeer const& peer, base::UnixTime now) const;
+    base::Status check_not_removed(identity::RootId const& root) const;
+    void forget_address(proto::membership::Entry const& entry,
+                        crypto::Ed25519PublicKey const& stays);
     void add_addresses(wire::v1::ListReply& reply) const;
 
     Edges edges_;
     proto::membership::SwarmId swarm_id_;
     base::Bytes encoded_;
     std::uint64_t version_ = 0;
+    bool is_behind_ = false;  // the log has what the list has not: the last rebuild() failed
     base::ByteArray<32> hash_{};
     std::map<identity::NodeId, std::vector<std::string>>
-        addresses_;  // of members only; at most members_max
+        addresses_;                                       // of members only; at most members_max
+    std::map<identity::RootId, base::UnixTime> updated_;  // members' last new binding
 };
 
 // At most four addresses of at most 128 characters each that parse as multiaddrs; the rest is

@@ -25,6 +25,9 @@ constexpr std::array rules{
     DispatchRule{MessageKind::health_ping, "HealthPing", Says::as_sender, "S20"},
     DispatchRule{MessageKind::health_pong, "HealthPong", Says::as_sender, "S20"},
     DispatchRule{MessageKind::nickname_gossip, "NicknameGossip", Says::as_sender, "S19"},
+    DispatchRule{MessageKind::binding_update, "BindingUpdate", Says::for_itself, ""},
+    DispatchRule{MessageKind::epoch_secret, "EpochSecret", Says::for_itself, ""},
+    DispatchRule{MessageKind::identity_twin, "IdentityTwin", Says::for_itself, ""},
     DispatchRule{MessageKind::stage_forward, "StageForward", Says::in_route, "S72"},
     DispatchRule{MessageKind::stage_result, "StageResult", Says::for_itself, ""},
     DispatchRule{MessageKind::key_exchange, "EphemeralKeyExchange", Says::as_sender, "S21"},
@@ -55,6 +58,12 @@ std::optional<Claimed> claimed_by(Control const& control) {
             return Claimed{MessageKind::stage_close, {}};
         case Control::kStageFailed:
             return Claimed{MessageKind::stage_failed, {}};
+        case Control::kBindingUpdate:  // the binding in it is proved, not claimed
+            return Claimed{MessageKind::binding_update, {}};
+        case Control::kEpochSecret:
+            return Claimed{MessageKind::epoch_secret, {}};
+        case Control::kIdentityTwin:
+            return Claimed{MessageKind::identity_twin, {}};
         case Control::kHealthPing:
             return Claimed{MessageKind::health_ping, control.health_ping().node_id()};
         case Control::kHealthPong:

@@ -34,6 +34,9 @@ enum class MessageKind {
     health_ping,
     health_pong,
     nickname_gossip,
+    binding_update,
+    epoch_secret,
+    identity_twin,
     // tensor lane
     stage_forward,
     stage_result,

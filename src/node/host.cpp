@@ -24,15 +24,25 @@ Result<noise::PrivateKey> draw_key(ports::Rng& rng) {
     return key;
 }
 
+Result<noise::Credentials> make_credentials(identity::Identity const& identity, ports::Rng& rng) {
+    auto static_key = KITH_TRY(draw_key(rng));
+    auto const to_sign = noise::Credentials::to_sign(crypto::x25519_public_key(static_key));
+    return noise::Credentials(std::move(static_key), identity.peer_id(),
+                              identity.sign_operational(to_sign));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Host>> Host::create(identity::Identity const& identity, ports::Rng& rng,
                                            HostOptions options) {
-    auto static_key = KITH_TRY(draw_key(rng));
-    auto const to_sign = noise::Credentials::to_sign(crypto::x25519_public_key(static_key));
-    noise::Credentials credentials(std::move(static_key), identity.peer_id(),
-                                   identity.sign_operational(to_sign));
+    // Not inside the new-expression: KITH_TRY returns, and GCC 12 then leaks what was allocated.
+    auto credentials = KITH_TRY(make_credentials(identity, rng));
     return std::unique_ptr<Host>(new Host(std::move(credentials), rng, std::move(options)));
+}
+
+base::Status Host::prove(identity::Identity const& identity) {
+    credentials_ = KITH_TRY(make_credentials(identity, rng_));
+    return {};
 }
 
 Host::Host(noise::Credentials credentials, ports::Rng& rng, HostOptions options)

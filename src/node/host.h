@@ -90,6 +90,10 @@ public:
                                                       ports::Rng& rng, HostOptions options);
     ~Host() override;
 
+    // The identity has other keys now: links made from here on prove those. Links that stand proved
+    // the old ones; the owner ends them. Fails only when the generator does.
+    base::Status prove(identity::Identity const& identity);
+
     // The owner's side. Calls naming a connection that is gone do nothing (or return 0 /
     // Code::not_found). dial: Code::too_large at connections_max, Code::internal when the generator
     // fails. Without `expected`, anybody who proves any identity is accepted: look at

@@ -190,8 +190,8 @@ void Host::end_carried_by(ConnectionId below, Error const& reason) {
          one != carried_.end() && one->first.connection == below;) {
         auto const id = one->second;
         one = carried_.erase(one);
-        auto down = describe_down(
-            connections_.at(id), {Code::unavailable, "the relay is gone: " + reason.message});
+        auto down = describe_down(connections_.at(id),
+                                  {Code::unavailable, "the relay is gone: " + reason.message});
         connections_.erase(id);
         events_.push_back({.connection = id, .what = std::move(down)});
     }

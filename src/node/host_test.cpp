@@ -220,5 +220,7 @@ TEST_CASE("without randomness no link is made") {
     machine.host->on_accepted({1}, {.ip = "10.0.0.9", .port = 5}, Instant{});
     CHECK(std::get<LinkDown>(machine.host->poll_event()->what).reason.code == Code::io);
     CHECK(machine.host->links_count() == 0);
-    CHECK(Host::create(machine.identity, machine.rng, {}).error().code == Code::io);
+    auto const created = Host::create(machine.identity, machine.rng, {});
+    REQUIRE_FALSE(created.has_value());
+    CHECK(created.error().code == Code::io);
 }

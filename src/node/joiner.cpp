@@ -1,6 +1,7 @@
 #include "node/joiner.h"
 
 #include "base/sabotage.h"
+#include "proto/membership/epoch.h"
 #include "proto/membership/registry.h"
 #include "proto/membership/secret_wrap.h"
 #include "wire/multiaddr.h"
@@ -12,8 +13,6 @@ using base::fail;
 namespace membership = proto::membership;
 
 namespace {
-constexpr std::size_t reply_bytes_max = membership::list_bytes_max + 16 * 1024;
-
 // A peer's code is only a hint for the sentence; unknown numbers become a plain refusal.
 Code code_from(std::uint32_t value) {
     auto const code = static_cast<Code>(value);
@@ -29,8 +28,21 @@ std::string printable(std::string_view text) {
 
 }  // namespace
 
+base::Result<crypto::Secret<32>> open_epoch_secret(wire::v1::EpochSecret const& offered,
+                                                   identity::Identity const& self,
+                                                   membership::SwarmId const& swarm_id,
+                                                   identity::RootPublicKey const& operator_root) {
+    return membership::open_epoch({.swarm_id = swarm_id,
+                                   .epoch = offered.epoch(),
+                                   .root_id = self.root_id(),
+                                   .static_key = self.static_public_key()},
+                                  self.static_private_key(), operator_root,
+                                  {.signature = base::as_bytes(offered.signature()),
+                                   .sealed = base::as_bytes(offered.sealed())});
+}
+
 Joiner::Joiner(membership::Token token, base::Instant now)
-    : token_(std::move(token)), started_(now), reader_(reply_bytes_max) {}
+    : token_(std::move(token)), started_(now), reader_(join_reply_bytes_max) {}
 
 std::optional<ports::SocketAddress> Joiner::next_address() {
     while (next_ < token_.addresses.size()) {
@@ -46,8 +58,8 @@ base::Bytes Joiner::request(identity::Identity const& identity,
                             std::vector<std::string> const& addresses) const {
     auto const keys = membership::derive_token_keys(token_.seed);
     auto const binding = identity::encode(identity.binding());
-    auto const signature = keys.invite_key.sign(membership::join_statement(
-        token_.swarm_id, keys.lookup_id, identity.root_id(), identity.node_id(), binding));
+    auto const signature = keys.invite_key.sign(
+        membership::join_statement(token_.swarm_id, keys.lookup_id, identity.root_id()));
     wire::v1::JoinRequest request;
     request.set_lookup_id(base::to_text(keys.lookup_id));
     request.set_binding(base::to_text(binding));
@@ -58,7 +70,9 @@ base::Bytes Joiner::request(identity::Identity const& identity,
     return framed;
 }
 
-base::Result<std::optional<JoinOutcome>> Joiner::feed(base::ByteView bytes, base::UnixTime now) {
+base::Result<std::optional<JoinOutcome>> Joiner::feed(base::ByteView bytes,
+                                                      identity::Identity const& self,
+                                                      base::UnixTime now) {
     auto const frame = KITH_TRY(reader_.next(bytes));
     if (!frame) return std::optional<JoinOutcome>{};
     wire::v1::JoinReply reply;
@@ -69,12 +83,13 @@ base::Result<std::optional<JoinOutcome>> Joiner::feed(base::ByteView bytes, base
                     "the coordinator refuses: " + printable(reply.refusal().sentence()) +
                         "; ask for a new invite");
     if (!reply.has_grant()) return fail(Code::invalid, "the coordinator's answer is empty");
-    return std::optional<JoinOutcome>(KITH_TRY(check_grant(reply.grant(), now)));
+    return std::optional<JoinOutcome>(KITH_TRY(check_grant(reply.grant(), self, now)));
 }
 
 // Nothing in the grant is believed because of who sent it: the token names the operator's root, the
 // root signed the certificate, and only the token opens the secret.
 base::Result<JoinOutcome> Joiner::check_grant(wire::v1::Grant const& grant,
+                                              identity::Identity const& self,
                                               base::UnixTime now) const {
     auto const keys = membership::derive_token_keys(token_.seed);
     JoinOutcome outcome;
@@ -96,6 +111,12 @@ base::Result<JoinOutcome> Joiner::check_grant(wire::v1::Grant const& grant,
                     "the coordinator answered with another invite's certificate");
     outcome.swarm.secret = KITH_TRY(membership::unwrap_secret(
         keys.wrap_key, token_.swarm_id, base::as_bytes(grant.wrapped_secret())));
+    // The invite has the secret of the day it was made; a later one is sealed for this machine.
+    if (grant.has_epoch_secret()) {
+        outcome.swarm.secret = KITH_TRY(
+            open_epoch_secret(grant.epoch_secret(), self, token_.swarm_id, head.body.root));
+        outcome.swarm.epoch = grant.epoch_secret().epoch();
+    }
     outcome.list = list.encoded();
     return outcome;
 }

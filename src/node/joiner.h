@@ -19,6 +19,14 @@ struct JoinOutcome {
     base::Bytes list;
 };
 
+inline constexpr std::size_t join_reply_bytes_max = proto::membership::list_bytes_max + 16 * 1024;
+
+// The secret of an epoch as it came over the wire (proto/membership/epoch.h), opened.
+base::Result<crypto::Secret<32>> open_epoch_secret(wire::v1::EpochSecret const& offered,
+                                                   identity::Identity const& self,
+                                                   proto::membership::SwarmId const& swarm_id,
+                                                   identity::RootPublicKey const& operator_root);
+
 class Joiner {
 public:
     Joiner(proto::membership::Token token, base::Instant now);
@@ -38,10 +46,13 @@ public:
     base::Bytes request(identity::Identity const& identity,
                         std::vector<std::string> const& addresses) const;
     // nullopt: more bytes are needed. An error is final; the sentence says what the person can do.
-    base::Result<std::optional<JoinOutcome>> feed(base::ByteView bytes, base::UnixTime now);
+    base::Result<std::optional<JoinOutcome>> feed(base::ByteView bytes,
+                                                  identity::Identity const& self,
+                                                  base::UnixTime now);
 
 private:
-    base::Result<JoinOutcome> check_grant(wire::v1::Grant const& grant, base::UnixTime now) const;
+    base::Result<JoinOutcome> check_grant(wire::v1::Grant const& grant,
+                                          identity::Identity const& self, base::UnixTime now) const;
 
     proto::membership::Token token_;
     std::size_t next_ = 0;

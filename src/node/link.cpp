@@ -105,6 +105,7 @@ struct Link::Impl {
     Negotiator negotiating;  // of the connection: security first, then the muxer
     noise::Libp2pHandshake handshake;
     std::optional<identity::PeerId> peer;
+    noise::PublicKey peer_static{};  // with `peer`
     std::optional<noise::Channel> channel;
     noise::FrameOpener opener;
     Bytes clear_out;  // the end of the handshake, sent before anything sealed
@@ -155,6 +156,7 @@ void Link::Impl::finish_handshake(Instant now) {
     handshake.poll_transmit(clear_out);
     auto outcome = handshake.take_outcome();
     peer = outcome.peer;
+    peer_static = outcome.peer_static;
     channel.emplace(std::move(outcome.channel));
     if (outcome.muxer) return start_session(now);
     phase = Phase::muxing;
@@ -165,7 +167,7 @@ void Link::Impl::start_session(Instant now) {
     phase = Phase::up;
     session.emplace(options.role == LinkRole::dialer ? yamux::Role::dialer : yamux::Role::listener,
                     now);
-    events.push_back(LinkUp{AuthenticatedPeer(*peer, channel->handshake_hash)});
+    events.push_back(LinkUp{AuthenticatedPeer(*peer, channel->handshake_hash, peer_static)});
 }
 
 void Link::Impl::drain_session(Instant now) {

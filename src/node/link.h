@@ -48,14 +48,19 @@ public:
     // The Noise handshake hash: the same on both ends and different on every connection; binds
     // upper layers to it.
     [[nodiscard]] proto::noise::HandshakeHash const& channel() const { return channel_; }
+    // The Noise key that the peer signed. A kith node draws one when it starts, so that two of one
+    // peer are two processes.
+    [[nodiscard]] proto::noise::PublicKey const& process_key() const { return process_key_; }
 
 private:
     friend class Link;
-    AuthenticatedPeer(identity::PeerId peer, proto::noise::HandshakeHash channel)
-        : peer_(std::move(peer)), channel_(channel) {}
+    AuthenticatedPeer(identity::PeerId peer, proto::noise::HandshakeHash channel,
+                      proto::noise::PublicKey process_key)
+        : peer_(std::move(peer)), channel_(channel), process_key_(process_key) {}
 
     identity::PeerId peer_;
     proto::noise::HandshakeHash channel_;
+    proto::noise::PublicKey process_key_;
 };
 
 struct LinkUp {

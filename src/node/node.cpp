@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/sabotage.h"
+#include "node/binding_store.h"
 #include "trust/admission.h"
 #include "wire/multiaddr.h"
 
@@ -29,7 +30,7 @@ base::Result<std::unique_ptr<Node>> Node::create(Edges edges, base::Instant now)
     auto swarm = KITH_TRY(load_swarm(node->edges_.store, node->edges_.secrets));
     if (swarm) {
         auto list = KITH_TRY(load_list(node->edges_.store));
-        KITH_TRY(node->enter(std::move(*swarm), std::move(list), now));
+        KITH_TRY(node->enter(std::move(*swarm), std::move(list), ListFrom::disk, now));
     }
     KITH_TRY(node->load_nicknames());
     return node;
@@ -48,18 +49,23 @@ void Node::set_listen_addresses(std::vector<std::string> addresses) {
 }
 
 // Becomes a member (or the coordinator) of `swarm`, from disk, after create, or after join.
-base::Status Node::enter(Swarm swarm, std::optional<base::Bytes> list, base::Instant now) {
+base::Status Node::enter(Swarm swarm, std::optional<base::Bytes> list, ListFrom from,
+                         base::Instant now) {
     auto const unix_now = edges_.clock.unix_now();
     swarm_.emplace(std::move(swarm));
     registry_.emplace(swarm_->anchors());
-    if (list) KITH_TRY(registry_->offer(std::move(*list), unix_now));
+    registry_->remember(KITH_TRY(load_marks(edges_.store)));
+    if (list && from == ListFrom::disk)
+        KITH_TRY(registry_->restore(std::move(*list), unix_now));
+    else if (list)
+        KITH_TRY(accept_list(std::move(*list), now));
     if (swarm_->is_coordinator) {
         coordinator_.emplace(KITH_TRY(Coordinator::create(
             {.identity = edges_.identity, .rng = edges_.rng, .store = edges_.store}, *swarm_,
             unix_now)));
         coordinator_->set_addresses(edges_.identity.node_id(), listen_addresses_);
-        KITH_TRY(registry_->offer(coordinator_->list(), unix_now));
         registry_->grant_own_lease();
+        KITH_TRY(accept_list(coordinator_->list(), now));
     }
     list_changed(now);
     if (auto* peer = peers_.find(swarm_->coordinator.node_id())) {
@@ -84,7 +90,7 @@ base::Status Node::create_swarm(std::string const& name, base::Instant now) {
     swarm.coordinator = edges_.identity.peer_id();
     swarm.is_coordinator = true;
     KITH_TRY(save_swarm(swarm, edges_.store, edges_.secrets));
-    KITH_TRY(enter(std::move(swarm), std::nullopt, now));
+    KITH_TRY(enter(std::move(swarm), std::nullopt, ListFrom::disk, now));
     return save_list(edges_.store, coordinator_->list());
 }
 
@@ -96,12 +102,6 @@ base::Result<Coordinator*> Node::coordinator() {
         return fail(Code::forbidden,
                     "only the operator of this swarm can do that; ask the person who invited you");
     return &*coordinator_;
-}
-
-base::Status Node::revoke_member(identity::RootId const& member, base::Instant now) {
-    auto* const own = KITH_TRY(coordinator());
-    KITH_TRY(own->revoke_member(member, edges_.clock.unix_now()));
-    return own_list_changed(now);
 }
 
 void Node::join(std::string_view token, JoinDone done, base::Instant now) {
@@ -142,7 +142,8 @@ void Node::finish_join(base::Result<JoinOutcome> outcome, base::Instant now) {
         if (!outcome) return std::unexpected(outcome.error());
         KITH_TRY(save_list(edges_.store, outcome->list));
         KITH_TRY(save_swarm(outcome->swarm, edges_.store, edges_.secrets));
-        KITH_TRY(enter(std::move(outcome->swarm), std::move(outcome->list), now));
+        KITH_TRY(
+            enter(std::move(outcome->swarm), std::move(outcome->list), ListFrom::coordinator, now));
         auto const& members = registry_->list()->members();
         return JoinedSwarm{.id = swarm_->id,
                            .name = swarm_->name,
@@ -161,7 +162,7 @@ std::vector<PeerView> Node::peers(base::Instant now) const {
                       .is_operator = member.is_operator()};
         view.trust = reputation_->score(view.node).to_double();
         view.nickname = nickname_of(view.node);
-        view.is_self = member.node_id() == edges_.identity.node_id();
+        view.is_self = member.root_id() == edges_.identity.root_id();
         if (view.is_self) view.addresses = announced_addresses(now);
         if (auto const* peer = peers_.find(member.node_id())) {
             view.connected = peer->link.has_value();
@@ -269,6 +270,7 @@ void Node::housekeeping(base::Instant now) {
     if (auto const saved = reputation_->save(now); !saved)
         edges_.log("trust scores not saved: " + saved.error().message);
     if (!swarm_) return;
+    keep_membership(now);
     enforce_lease(now);
     poll_coordinator(now);
     dial_members(now);
@@ -278,11 +280,14 @@ void Node::housekeeping(base::Instant now) {
 // stays for polling.
 void Node::enforce_lease(base::Instant now) {
     if (registry_->has_lease(now)) return;
-    for (auto& [node, peer] : peers_)
-        if (peer.channel && node != swarm_->coordinator.node_id())
-            drop_channel(
-                node, {Code::forbidden, "the member list is older than 29 s; no member is served"},
-                now);
+    base::Error const reason{Code::forbidden,
+                             "the member list is older than 29 s; no member is served"};
+    for (auto& [node, peer] : peers_) {
+        if (node == swarm_->coordinator.node_id()) continue;
+        drop_channel(node, reason, now);
+        // A link without a session serves as well: circuits run over it.
+        if (peer.link) host_->disconnect(*peer.link, reason);
+    }
 }
 
 void Node::poll_coordinator(base::Instant now) {
@@ -305,7 +310,8 @@ void Node::dial_members(base::Instant now) {
         if (peer.link || peer.dialling || now < peer.dial_at) continue;
         // Without a lease this node would refuse what it dialled; only the coordinator can give
         // one.
-        if (!registry_->has_lease(now) && node != swarm_->coordinator.node_id()) continue;
+        bool const may_meet_others = registry_->has_lease(now) && is_listed();
+        if (!may_meet_others && node != swarm_->coordinator.node_id()) continue;
         if (coordinator_ && peer.addresses.empty())
             peer.addresses = coordinator_->addresses_of(node);
         auto const address = peer.pick_address();

@@ -12,12 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "identity/keystore.h"
 #include "identity/nickname.h"
 #include "node/coordinator.h"
 #include "node/feature.h"
 #include "node/host.h"
 #include "node/identify_service.h"
 #include "node/joiner.h"
+#include "node/membership_upkeep.h"
 #include "node/pairing.h"
 #include "node/peer_table.h"
 #include "node/protocols.h"
@@ -38,6 +40,8 @@ public:
         std::function<void(std::string)>
             log;  // one line per event; never secrets, never text of questions
         TrustOptions trust = {};
+        // identity::change_identity(): the file first, then `identity`. Empty: it never changes.
+        std::function<base::Status(identity::KeyChange)> change_identity = {};
     };
     // Reads the swarm from the store, if there is one. Fails when what is stored cannot be trusted.
     static base::Result<std::unique_ptr<Node>> create(Edges edges, base::Instant now);
@@ -71,9 +75,11 @@ public:
     base::Result<Forgotten> forget_peer(std::string_view short_id, base::Instant now);
     // Code::invalid: the name breaks a rule. Code::conflict: changed too often just now.
     base::Status set_nickname(std::string const& name);
-    // Removes a member, at the coordinator only: cuts it off here at once and tells all others.
-    // Code::not_found: nobody joined with this root.
-    base::Status revoke_member(identity::RootId const& member, base::Instant now);
+    // Removes a member for good (address, peer id, or 8 characters of its node id) and gives the
+    // others a new secret (P19). Operator only.
+    base::Result<Kicked> kick(std::string_view who, base::Instant now);
+    // New keys under the same root; all links end and begin anew. Not for the coordinator's node.
+    base::Status rotate_identity(base::Instant now);
 
     // --- what features and doors ask
     [[nodiscard]] identity::Identity const& identity() const { return edges_.identity; }
@@ -95,6 +101,8 @@ public:
     void note_inference_success(identity::NodeId const& peer, base::ByteView request,
                                 base::Instant now);
     [[nodiscard]] std::string nickname_of(identity::NodeId const& node) const;  // empty: none known
+    // What a person should look at, newest last; at most alarms_max.
+    [[nodiscard]] std::vector<std::string> const& alarms() const { return upkeep_.alarms; }
     [[nodiscard]] bool is_ready(identity::NodeId const& peer) const;  // a Tier 1 session stands
     ports::Rng& rng() { return edges_.rng; }
     ports::Clock const& clock() const { return edges_.clock; }
@@ -122,7 +130,9 @@ public:
 
 private:
     explicit Node(Edges edges) : edges_(std::move(edges)) {}
-    base::Status enter(Swarm swarm, std::optional<base::Bytes> list, base::Instant now);
+    enum class ListFrom { disk, coordinator };
+    base::Status enter(Swarm swarm, std::optional<base::Bytes> list, ListFrom from,
+                       base::Instant now);
 
     // node_events.cpp
     void on_event(HostEvent event, base::Instant now);
@@ -145,7 +155,6 @@ private:
     void on_list_reply(identity::NodeId const& from, wire::v1::ListReply const& reply,
                        base::Instant now);
     void list_changed(base::Instant now);
-    base::Status own_list_changed(base::Instant now);
     void push_list();
 
     // node_peers.cpp
@@ -160,6 +169,7 @@ private:
     base::Result<bool> keep_nickname(identity::VerifiedNickname record);
     void on_nickname(AuthenticatedControl const& message, base::Instant now);
     void send_nickname(identity::NodeId const& to);
+    void forget_nickname(identity::NodeId const& node);
     void send_strangers_away(base::Instant now);
     [[nodiscard]] bool is_member(identity::NodeId const& node) const;
 
@@ -172,8 +182,35 @@ private:
     [[nodiscard]] Path path_to(Peer const& peer) const;  // direct, while there is no link
     [[nodiscard]] proto::relay::Grant relay_grant(identity::PeerId const& peer) const;
     [[nodiscard]] std::vector<wire::Multiaddr> direct_addresses(base::Instant now) const;
+    // node_membership.cpp
+    void alarm(std::string sentence);
+    base::Result<bool> accept_list(base::Bytes encoded, base::Instant now);
+    void note_conflict(proto::membership::BindingConflict const& conflict, base::ByteView before);
+    void note_second_binding(base::ByteView encoded);
+    base::Status publish_list(base::Instant now);
+    [[nodiscard]] bool is_listed() const;  // under the keys of now
+    [[nodiscard]] std::uint64_t known_counter() const;
+    void keep_membership(base::Instant now);
+    void on_binding_update(AuthenticatedControl const& control, base::Instant now);
+    [[nodiscard]] bool needs_refresh() const;
+    void ask_for_refresh(ports::ConnectionId id, base::Instant now);
+    void on_refresh_bytes(base::ByteView bytes, base::Instant now);
+    struct JoinAnswer {
+        enum class Kind { joined, refresh } kind;
+        wire::v1::Grant grant;
+    };
+    [[nodiscard]] bool has_unread_answer(ports::ConnectionId id) const;
+    base::Result<JoinAnswer> answer_join(base::ByteView frame, AuthenticatedPeer const& peer);
+    void seat(ports::ConnectionId id, base::Instant now);
+    base::Result<wire::v1::EpochSecret> epoch_for(identity::RootId const& root,
+                                                  crypto::X25519PublicKey const& static_key);
+    base::Status take_epoch(wire::v1::EpochSecret const& offered);
+    void note_process(Peer& peer, AuthenticatedPeer const& proved, base::Instant since);
+    void tell_of_twin(identity::NodeId const& node);
+    void on_identity_twin(AuthenticatedControl const& control);
+    void cut_off(identity::NodeId const& node, base::Instant now);
+    base::Status replace_secret(crypto::Secret<32> secret, std::uint64_t epoch);
 
-    // node.cpp
     void dial_coordinator_to_join(base::Instant now);
     void finish_join(base::Result<JoinOutcome> outcome, base::Instant now);
     void housekeeping(base::Instant now);
@@ -201,6 +238,7 @@ private:
         join_answers_;  // not yet taken by the link
     base::Instant housekeeping_at_{};
     PeerTable peers_;
+    MembershipUpkeep upkeep_;
     std::optional<Joiner> joiner_;
     JoinDone join_done_;
 };

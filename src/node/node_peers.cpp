@@ -100,10 +100,15 @@ void Node::refuse_stranger(ports::ConnectionId id, std::string sentence) {
 
 void Node::send_strangers_away(base::Instant now) {
     std::vector<ports::ConnectionId> overdue;
-    for (auto const& [id, link] : links_)
-        if (!link.admitted && !link.tolerated && now >= link.since + stranger_stays &&
+    for (auto const& [id, link] : links_) {
+        // Over a slow line a long list takes a while, on either end of it.
+        bool const reads_list =
+            has_unread_answer(id) || (upkeep_.refresh && upkeep_.refresh->connection == id);
+        auto const stays = reads_list ? join_timeout : stranger_stays;
+        if (!link.admitted && !link.tolerated && now >= link.since + stays &&
             (!joiner_ || joiner_->connection() != id))
             overdue.push_back(id);
+    }
     for (auto const id : overdue) {
         // A member that came while this node had no lease dials again; it was no stranger.
         if (is_member(links_.at(id).peer.peer().node_id()))
@@ -207,6 +212,12 @@ base::Result<bool> Node::keep_nickname(identity::VerifiedNickname record) {
     if (is_new)
         KITH_TRY(edges_.store.put(nicknames_table, node.bytes, nicknames_.find(node)->encoded()));
     return is_new;
+}
+
+// The row of whoever left must not wait for the next start: keys come and go.
+void Node::forget_nickname(NodeId const& node) {
+    if (auto const erased = edges_.store.erase(nicknames_table, node.bytes); !erased)
+        edges_.log("a nickname was not erased: " + erased.error().message);
 }
 
 base::Status Node::set_nickname(std::string const& name) {

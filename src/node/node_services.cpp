@@ -45,10 +45,9 @@ Path Node::path_to(Peer const& peer) const {
 // What a proved peer may open from now on, and what it is told about us.
 void Node::welcome(ports::ConnectionId id, Audience audience, base::Instant now) {
     auto protocols = member_protocols();
-    if (audience == Audience::stranger) {
+    if (audience == Audience::stranger)
         protocols = {std::string(proto::identify::protocol), std::string(proto::ping::protocol)};
-        if (coordinator_) protocols.emplace_back(protocol_join);
-    }
+    if (coordinator_) protocols.emplace_back(protocol_join);  // a member may have to ask there too
     host_->set_accepted_protocols(id, protocols);
     identify_->set_audience(id, audience, std::move(protocols), now);
 }

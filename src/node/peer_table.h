@@ -45,6 +45,11 @@ struct Peer {
     std::optional<StreamId> stream;
     std::unique_ptr<PeerChannel> channel;
     bool announced = false;  // features were told on_peer_up
+    // Of the process at the other end, now and before it: see Node::note_process().
+    std::optional<proto::noise::PublicKey> process;
+    std::optional<proto::noise::PublicKey> process_before;
+    base::Instant process_since{};  // when the connection began that showed `process` first
+    bool has_twin = false;
     std::uint64_t dropped_messages = 0;
     base::Instant dial_at;
     base::Duration backoff = redial_first;

@@ -66,6 +66,11 @@ void Reputation::set_disconnected(identity::NodeId const& peer) {
     manager_.set_disconnected(peer.bytes);
 }
 
+void Reputation::carry_over(identity::NodeId const& from, identity::NodeId const& to) {
+    manager_.carry_over(from.bytes, to.bytes);
+    is_saved_ = false;
+}
+
 trust::Score Reputation::score(identity::NodeId const& peer) const {
     return manager_.score(peer.bytes);
 }

@@ -27,6 +27,8 @@ public:
                 std::optional<identity::NodeId> const& origin, base::Instant now);
     void set_connected(identity::NodeId const& peer, base::Instant now);
     void set_disconnected(identity::NodeId const& peer);
+    // Who exchanged its keys keeps its score, good or bad.
+    void carry_over(identity::NodeId const& from, identity::NodeId const& to);
     [[nodiscard]] trust::Score score(identity::NodeId const& peer) const;
 
     // Lets time pass and writes what has changed since the last save.

@@ -14,7 +14,7 @@ constexpr std::string_view swarm_table = "swarm";
 constexpr std::string_view list_table = "list";
 constexpr std::string_view secret_name = "swarm.key";
 constexpr std::uint8_t record_version = 1;
-constexpr std::string_view secret_tag = "kith/swarm.key/v1";
+constexpr std::string_view secret_tag = "kith/swarm.key/v2";
 
 base::ByteView current_key() {
     return base::as_bytes("current");
@@ -55,7 +55,10 @@ base::Status check_swarm_name(std::string_view name) {
 
 base::Status save_swarm(Swarm const& swarm, ports::Store& store, ports::SecretStore& secrets) {
     wire::Writer secret;  // bound to its swarm, so that a file from elsewhere is noticed
-    secret.bytes(base::as_bytes(secret_tag)).bytes(swarm.id).bytes(swarm.secret.view());
+    secret.bytes(base::as_bytes(secret_tag))
+        .bytes(swarm.id)
+        .u64(swarm.epoch)
+        .bytes(swarm.secret.view());
     auto secret_bytes = secret.take();
     auto const stored = secrets.replace(secret_name, secret_bytes);
     crypto::wipe(secret_bytes);
@@ -89,10 +92,14 @@ base::Result<std::optional<Swarm>> load_swarm(ports::Store& store, ports::Secret
     wire::Reader reader(*secret);
     auto const tag = reader.take(secret_tag.size());
     auto const id = reader.array<32>();
+    auto const epoch = reader.u64();
     auto const value = reader.take(32);
-    bool const fits = tag && base::as_text(*tag) == secret_tag && id && *id == swarm->id && value &&
-                      reader.expect_end().has_value();
-    if (fits) swarm->secret = KITH_TRY(crypto::Secret<32>::from(*value));
+    bool const fits = tag && base::as_text(*tag) == secret_tag && id && *id == swarm->id && epoch &&
+                      value && reader.expect_end().has_value();
+    if (fits) {
+        swarm->secret = KITH_TRY(crypto::Secret<32>::from(*value));
+        swarm->epoch = *epoch;
+    }
     crypto::wipe(*secret);
     if (!fits)
         return fail(Code::corrupt,

@@ -25,6 +25,7 @@ struct Swarm {
     std::vector<std::string> coordinator_addresses;  // multiaddrs; for members
     bool is_coordinator = false;                     // this node runs the coordinator
     crypto::Secret<32> secret;                       // the epoch secret all members share
+    std::uint64_t epoch = 0;                         // removals so far that changed the secret
 
     [[nodiscard]] proto::membership::ListChecker::Anchors anchors() const;
 };

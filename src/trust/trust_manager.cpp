@@ -129,6 +129,19 @@ void TrustManager::set_disconnected(PeerKey const& peer) {
     if (found != peers_.end()) found->second.connected = false;
 }
 
+void TrustManager::carry_over(PeerKey const& from, PeerKey const& to) {
+    auto moved = peers_.extract(from);
+    if (moved.empty()) return;
+    moved.mapped().connected = false;
+    auto const known = peers_.find(to);
+    if (known == peers_.end()) {
+        moved.key() = to;
+        peers_.insert(std::move(moved));
+    } else if (moved.mapped().score < known->second.score) {
+        known->second = std::move(moved.mapped());
+    }
+}
+
 bool TrustManager::advance(Moment now) {
     if (now.instant < next_cycle()) return false;
     auto const cycles = (now.instant - cycle_began_) / health_cycle;

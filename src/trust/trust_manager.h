@@ -86,6 +86,8 @@ public:
     // Who is connected is not forgotten.
     void set_connected(PeerKey const& peer, Moment now);
     void set_disconnected(PeerKey const& peer);
+    // The same peer has another key now. When both are known here, the lower score counts.
+    void carry_over(PeerKey const& from, PeerKey const& to);
 
     // Applies every health cycle that is over, however many the caller slept through. True: a score
     // changed.

@@ -67,7 +67,7 @@ std::optional<wire::v1::JoinReply> Hostile::request_join(Machine& to,
 void Hostile::join(Machine& op, std::string const& token) {
     node::Joiner joiner(proto::membership::parse_token(token).value(), bench_.clock.now());
     auto const& asked = visit(op, std::string(node::protocol_join), joiner.request(identity, {}));
-    auto outcome = joiner.feed(asked.received, bench_.clock.unix_now());
+    auto outcome = joiner.feed(asked.received, identity, bench_.clock.unix_now());
     REQUIRE(outcome.has_value());
     REQUIRE(outcome->has_value());
     host_->disconnect(asked.connection, {base::Code::cancelled, "the join is over"});
@@ -82,7 +82,8 @@ void Hostile::take_part(node::Swarm const& swarm, base::Bytes list) {
                                .coordinator = swarm.coordinator,
                                .coordinator_addresses = swarm.coordinator_addresses,
                                .is_coordinator = false,
-                               .secret = swarm.secret.clone()});
+                               .secret = swarm.secret.clone(),
+                               .epoch = swarm.epoch});
     proto::membership::ListChecker checker(swarm.anchors());
     list_.emplace(checker.check(std::move(list), bench_.clock.unix_now()).value());
 }

@@ -179,8 +179,8 @@ TEST_CASE(
     membership::Entry entry{.binding = identity::encode(joiner.binding()),
                             .certificate = certificate(op, theirs, keys),
                             .joined = now};
-    entry.statement_signature = keys.invite_key.sign(membership::join_statement(
-        ours, keys.lookup_id, joiner.root_id(), joiner.node_id(), entry.binding));
+    entry.statement_signature =
+        keys.invite_key.sign(membership::join_statement(ours, keys.lookup_id, joiner.root_id()));
     membership::MemberList list{.swarm_id = ours,
                                 .version = 1,
                                 .issued = now,
@@ -347,7 +347,7 @@ struct JoinScene {
     }
     bool joins(identity::PeerId const& coordinator, base::Bytes const& framed) {
         node::Joiner joiner(token(coordinator), base::Instant{});
-        auto const outcome = joiner.feed(framed, now);
+        auto const outcome = joiner.feed(framed, other, now);
         return outcome.has_value() && outcome->has_value();
     }
 };
@@ -412,9 +412,8 @@ TEST_CASE("E5: a binding that was altered, or that has expired, does not join") 
     binding[40] = static_cast<char>(binding[40] ^ 1);  // in the counter
     request.set_binding(binding);
     auto const keys = membership::derive_token_keys(membership::parse_token(token).value().seed);
-    request.set_statement_signature(base::to_text(keys.invite_key.sign(
-        membership::join_statement(op.node->swarm()->id, keys.lookup_id, altered.identity.root_id(),
-                                   altered.identity.node_id(), base::as_bytes(binding)))));
+    request.set_statement_signature(base::to_text(keys.invite_key.sign(membership::join_statement(
+        op.node->swarm()->id, keys.lookup_id, altered.identity.root_id()))));
     CHECK_FALSE(granted(altered.request_join(op, request)));
 
     SeededRng rng(9);

@@ -121,7 +121,11 @@ Machine& SwarmBench::add_machine(ask::PrivacyFlags flags, node::TrustOptions con
                             .store = *machine.store,
                             .secrets = machine.secrets,
                             .log = [&machine](std::string line) { machine.log.push_back(line); },
-                            .trust = trust},
+                            .trust = trust,
+                            .change_identity =
+                                [this, &machine](identity::KeyChange change) {
+                                    return change_keys(machine, change);
+                                }},
                            clock.now())
             .value();
     machine.ask =
@@ -135,6 +139,16 @@ Machine& SwarmBench::add_machine(ask::PrivacyFlags flags, node::TrustOptions con
     network.attach(machine.address, *machine.node,
                    [this, &machine] { machine.node->pump(clock.now()); });
     return machine;
+}
+
+base::Status SwarmBench::change_keys(Machine& machine, identity::KeyChange change) {
+    crypto::Secret<identity::rotation_random_bytes> random;
+    REQUIRE(machine.rng.fill(random.mutable_view()).has_value());
+    auto const now = clock.unix_now();
+    return change.kind == identity::KeyChange::Kind::rotate
+               ? machine.identity.rotate(now, random, change.known_counter)
+               : machine.identity.renew(now, crypto::Secret<32>(random.view().last<32>()),
+                                        change.known_counter);
 }
 
 Machine& SwarmBench::add_operator(ask::PrivacyFlags flags) {

@@ -125,6 +125,8 @@ public:
     sim::Network network;
 
 private:
+    base::Status change_keys(Machine& machine, identity::KeyChange change);
+
     std::uint64_t seed_;
     base::TemporaryFolder folder_;
     std::uint8_t addresses_count_ = 0;

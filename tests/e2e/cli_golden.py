@@ -15,8 +15,8 @@ from pathlib import Path
 
 KITH = ""
 COMMANDS = ["init", "create", "join", "login", "serve", "status", "peers", "nickname", "models", "run", "route", "invite",
-            "model", "version"]
-GROUPS = {"peers": ["pair", "forget"], "invite": ["create", "list", "revoke"], "models": ["list", "add", "fetch", "drop"],
+            "identity", "model", "version"]
+GROUPS = {"peers": ["pair", "forget", "kick"], "identity": ["rotate"], "invite": ["create", "list", "revoke"], "models": ["list", "add", "fetch", "drop"],
           "model": ["inspect", "tokenize", "logits", "bench", "shard", "synth"]}
 TOKEN = "kith1" + "SECRET" * 8
 SECONDS_MAX = 30
@@ -79,7 +79,8 @@ class CommandLine(unittest.TestCase):
                           ["invite", "revoke", "abc"], ["run", "m", "p", "--temperature", "3"],
                           ["invite", "create", "--never-expires", "--expires-hours", "1"], ["nickname"],
                           ["nickname", ""], ["nickname", "x" * 33], ["nickname", "a\u202eb"], ["nickname", "a\nb"],
-                          ["peers", "forget"], ["peers", "pair"], ["peers", "frobnicate"]]:
+                          ["peers", "forget"], ["peers", "pair"], ["peers", "kick"], ["peers", "kick", "abc"], ["identity"],
+                          ["peers", "frobnicate"]]:
             with self.subTest(arguments=arguments):
                 result = self.expect(2, *arguments)
                 self.assertEqual(result.stdout, "")
@@ -96,7 +97,7 @@ class CommandLine(unittest.TestCase):
         self.assertFalse(self.directory.exists())
 
     def test_without_a_daemon_the_commands_that_need_one_exit_with_69(self):
-        for arguments in [["peers"], ["peers", "forget", "0123456789abcdef"],
+        for arguments in [["peers"], ["peers", "forget", "0123456789abcdef"], ["peers", "kick", "4f2a90c1"],
                           ["peers", "pair", "/ip4/192.0.2.7/tcp/8810"], ["route"], ["run", "guide", "Hello?"]]:
             with self.subTest(arguments=arguments):
                 self.assertIn("kith serve", self.expect(69, *arguments).stderr)

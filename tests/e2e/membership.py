@@ -94,5 +94,52 @@ def restarts(kith):
         swarm.check(operator.ask("What is a shard?").text == text, "the answer is another one")
 
 
+def secret_of(node):
+    return (node.state / "swarm.key").read_bytes()
+
+
+def kick(kith):
+    """P19: a kicked member is gone at once and for good, the others have a new secret, the one that was away too"""
+    with swarm.Swarm(kith) as group:
+        operator = group.node("operator").create()
+        anna, ben, cleo = (group.member(name, operator) for name in ("anna", "ben", "cleo"))
+        swarm.until("everybody sees everybody", lambda: operator.sees(anna, ben, cleo) and ben.sees(anna, cleo))
+        old, anna_id = secret_of(ben), anna.status()["node_id"]
+        swarm.check(cleo.stop() == 0, "cleo did not stop cleanly")
+        others = ben.run("peers", "kick", anna_id[:16], check=False)
+        swarm.check(others.code == swarm.NOT_PERMITTED, f"a member kicks: {others.code} {others.err}")
+        kicked = operator.ask_json("peers", "kick", anna_id[:16])
+        swarm.check(kicked["node_id"] == anna_id and kicked["told_count"] == 1 and kicked["left_count"] == 1, f"{kicked}")
+        swarm.until("anna is cut off", lambda: not anna.sees(ben) and not anna.sees(operator))
+        swarm.check(not any(peer["node_id"] == anna_id for peer in ben.ask_json("peers")["peers"]), "ben still knows anna")
+        swarm.until("ben has the new secret", lambda: secret_of(ben) == secret_of(operator) != old)
+        cleo.start()
+        swarm.until("cleo is back with the new secret", lambda: operator.sees(cleo) and secret_of(cleo) == secret_of(operator))
+        swarm.until("cleo and ben see each other", lambda: ben.sees(cleo))
+        swarm.check(secret_of(anna) == old, "anna has the new secret")
+
+
+def rotation(kith):
+    """E5: a machine exchanges its keys, running and stopped, and is the same member under the same address"""
+    with swarm.Swarm(kith) as group:
+        operator = group.node("operator").create()
+        anna, ben = group.member("anna", operator), group.member("ben", operator)
+        swarm.until("everybody sees everybody", lambda: operator.sees(anna, ben) and ben.sees(anna))
+        before = anna.status()
+        rotated = anna.ask_json("identity", "rotate")
+        swarm.check(rotated["node_id"] != before["node_id"], "the same key")
+        swarm.check(rotated["address"] == before["address"] == anna.status()["address"], "another address")
+        swarm.until("they see the new key", lambda: operator.sees(anna) and ben.sees(anna))
+        swarm.check(anna.stop() == 0, "anna did not stop cleanly")
+        again = anna.ask_json("identity", "rotate")
+        swarm.check(again["node_id"] != rotated["node_id"] and int(again["counter"]) > int(rotated["counter"]), f"{again}")
+        anna.start()
+        swarm.until("they see the newest key", lambda: operator.sees(anna) and ben.sees(anna))
+        members = {peer["node_id"] for peer in ben.ask_json("peers")["peers"]}
+        swarm.check(not members & {before["node_id"], rotated["node_id"]}, "an old key is a member")
+        refused = operator.run("identity", "rotate", check=False)
+        swarm.check(refused.code == swarm.NOT_PERMITTED and "coordinates" in refused.err, f"{refused.code} {refused.err}")
+
+
 if __name__ == "__main__":
-    swarm.main(invites, restarts)
+    swarm.main(invites, restarts, kick, rotation)

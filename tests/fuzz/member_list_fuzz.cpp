@@ -1,8 +1,9 @@
-// tests/fuzz/member_list_fuzz.cpp: member lists and invite certificates from a hostile coordinator.
-// In test builds the guards of the list's own signature and swarm are off, so that mutations reach
-// the parser and the chains behind them.
+// tests/fuzz/member_list_fuzz.cpp: member lists, invite certificates and epoch secrets from a
+// hostile coordinator. In test builds the guards of the list's own signature and swarm are off, so
+// that mutations reach the parser and the chains behind them.
 #include "base/check.h"
 #include "base/sabotage.h"
+#include "proto/membership/epoch.h"
 #include "proto/membership/member_list.h"
 
 using namespace kith;
@@ -19,5 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     // Nobody's root has signed anything, so whatever parses is still refused.
     KITH_ASSERT(!checker.check(base::Bytes(bytes.begin(), bytes.end()), base::UnixTime{1}));
     KITH_ASSERT(!proto::membership::check_certificate(bytes, {}, {}));
+    crypto::X25519PrivateKey const static_key;
+    auto const half = size / 2;
+    KITH_ASSERT(!proto::membership::open_epoch(
+        {}, static_key, {}, {.signature = bytes.first(half), .sealed = bytes.subspan(half)}));
     return 0;
 }

@@ -151,7 +151,7 @@ void HostileMember::on_join_event(node::HostEvent const& event) {
     }
     if (auto const* data = std::get_if<node::StreamData>(&event.what)) {
         host_->consumed(id, data->id, data->bytes.size());
-        auto outcome = joiner_->feed(data->bytes, clock_.unix_now());
+        auto outcome = joiner_->feed(data->bytes, identity_, clock_.unix_now());
         if (outcome && !*outcome) return;  // more is needed
         if (outcome) swarm_.emplace(std::move((*outcome)->swarm));
         joiner_.reset();

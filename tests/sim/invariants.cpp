@@ -46,13 +46,21 @@ void Invariants::on_session(std::size_t machine, identity::NodeId const& member,
              std::to_string(late) + " s after its removal");
 }
 
-void Invariants::on_list_version(std::size_t machine, std::uint64_t version) {
+void Invariants::on_list(std::size_t machine, proto::membership::VerifiedList const& list) {
+    auto const version = list.version();
     auto& newest = versions_[machine];
+    if (version == newest) return;
     if (version < newest)
         violated("P5: the member list of machine " + std::to_string(machine) +
                  " went back from version " + std::to_string(newest) + " to " +
                  std::to_string(version));
     newest = std::max(newest, version);
+    auto& gone = removals_known_[machine];
+    for (auto const& revocation : list.document().revocations) gone.insert(revocation.root_id);
+    for (auto const& member : list.members())
+        if (gone.contains(member.root_id()))
+            violated("P5: machine " + std::to_string(machine) + " took back " +
+                     member.node_id().to_short() + ", of whose removal it had known");
 }
 
 void Invariants::on_removed(identity::NodeId const& member, base::Instant truth) {
@@ -61,6 +69,7 @@ void Invariants::on_removed(identity::NodeId const& member, base::Instant truth)
 
 void Invariants::on_set_back(std::size_t machine) {
     versions_.erase(machine);
+    removals_known_.erase(machine);
     ignorant_.insert(machine);
 }
 

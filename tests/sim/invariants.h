@@ -4,19 +4,22 @@
 //   S3   no end of a session seals two frames under one (key, lane, counter)
 //   P11  no end opens a frame twice, and no message reaches a feature twice, restarts included
 //   P19  a removed member is served by nobody later than 30 s after the coordinator's list said so
-//   P5   the version of the member list never goes back on any machine, restarts included
+//   P5   the version of the member list never goes back on any machine, restarts included, and who
+//        was removed is on no later list of it
 //   --   what was acknowledged survives a crash; a machine starts again from what its disk has
 //   --   connections stay within the limits of node::Host
 //   --   when everything is healed, all members have sessions with each other again
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
 #include "base/time.h"
 #include "identity/node_id.h"
+#include "proto/membership/member_list.h"
 #include "proto/session/witness.h"
 
 namespace kith::simtest {
@@ -32,7 +35,7 @@ public:
                   base::Instant truth);
     // A session of `machine` with this member stands.
     void on_session(std::size_t machine, identity::NodeId const& member, base::Instant truth);
-    void on_list_version(std::size_t machine, std::uint64_t version);
+    void on_list(std::size_t machine, proto::membership::VerifiedList const& list);
     void on_removed(identity::NodeId const& member, base::Instant truth);
     // The machine was set back by its owner (a backup): it has no memory of later lists.
     void on_set_back(std::size_t machine);
@@ -50,6 +53,7 @@ private:
     std::unordered_set<std::uint64_t> sealed_, opened_;  // hashes of (key, header)
     std::unordered_set<std::uint64_t> heard_;            // of (machine, number)
     std::map<std::size_t, std::uint64_t> versions_;
+    std::map<std::size_t, std::set<identity::RootId>> removals_known_;
     std::map<identity::NodeId, base::Instant> removed_;
     std::unordered_set<std::size_t> ignorant_;
     std::vector<std::string> violations_;

@@ -176,7 +176,7 @@ bool Swarm::remove(identity::Identity const& member) {
     if (!op().node) return false;
     bool removed = false;
     command(op(), [&] {
-        removed = op().node->revoke_member(member.root_id(), op().local_now()).has_value();
+        removed = op().node->kick(member.address().to_text(), op().local_now()).has_value();
     });
     if (!op().node)  // it died in a write: the disk says whether the removal happened
         removed = op().disk.get("revocation", member.root_id().bytes).value().has_value();
@@ -226,7 +226,7 @@ void Swarm::check(Machine& machine) {
     if (!machine.node) return;
     auto const& node = *machine.node;
     if (auto const* registry = node.registry(); registry != nullptr && registry->list() != nullptr)
-        invariants_.on_list_version(machine.index, registry->list()->version());
+        invariants_.on_list(machine.index, *registry->list());
     for (auto const& [member, since] : invariants_.removed())
         if (node.is_ready(member)) invariants_.on_session(machine.index, member, clock.now());
     auto const connections_max = node::HostLimits{}.connections_max + node::closing_links_max;

@@ -138,6 +138,14 @@ void ControlClient::set_nickname(pb::SetNicknameRequest const& request,
                                  api::Done<pb::SetNicknameResponse> done) {
     implementation_->ask(&pb::Control::Stub::SetNickname, request, done);
 }
+void ControlClient::kick_peer(pb::KickPeerRequest const& request,
+                              api::Done<pb::KickPeerResponse> done) {
+    implementation_->ask(&pb::Control::Stub::KickPeer, request, done);
+}
+void ControlClient::rotate_identity(pb::RotateIdentityRequest const& request,
+                                    api::Done<pb::RotateIdentityResponse> done) {
+    implementation_->ask(&pb::Control::Stub::RotateIdentity, request, done);
+}
 void ControlClient::models(pb::ModelsRequest const& request, api::Done<pb::ModelsResponse> done) {
     implementation_->ask(&pb::Control::Stub::ListModels, request, done);
 }

@@ -49,6 +49,10 @@ public:
                      api::Done<api::pb::ForgetPeerResponse> done) override;
     void set_nickname(api::pb::SetNicknameRequest const& request,
                       api::Done<api::pb::SetNicknameResponse> done) override;
+    void kick_peer(api::pb::KickPeerRequest const& request,
+                   api::Done<api::pb::KickPeerResponse> done) override;
+    void rotate_identity(api::pb::RotateIdentityRequest const& request,
+                         api::Done<api::pb::RotateIdentityResponse> done) override;
     void models(api::pb::ModelsRequest const& request,
                 api::Done<api::pb::ModelsResponse> done) override;
     api::Cancel add_model(api::pb::AddModelRequest const& request,

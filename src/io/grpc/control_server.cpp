@@ -166,6 +166,14 @@ public:
                                           pb::SetNicknameResponse* response) override {
         return answer(&api::Control::set_nickname, *request, response);
     }
+    grpc::ServerUnaryReactor* KickPeer(Context*, pb::KickPeerRequest const* request,
+                                       pb::KickPeerResponse* response) override {
+        return answer(&api::Control::kick_peer, *request, response);
+    }
+    grpc::ServerUnaryReactor* RotateIdentity(Context*, pb::RotateIdentityRequest const* request,
+                                             pb::RotateIdentityResponse* response) override {
+        return answer(&api::Control::rotate_identity, *request, response);
+    }
     grpc::ServerUnaryReactor* ListModels(Context*, pb::ModelsRequest const* request,
                                          pb::ModelsResponse* response) override {
         return answer(&api::Control::models, *request, response);

@@ -129,6 +129,13 @@ public:
                       api::Done<pb::SetNicknameResponse> done) override {
         done({});
     }
+    void kick_peer(pb::KickPeerRequest const&, api::Done<pb::KickPeerResponse> done) override {
+        done({});
+    }
+    void rotate_identity(pb::RotateIdentityRequest const&,
+                         api::Done<pb::RotateIdentityResponse> done) override {
+        done({});
+    }
     void models(pb::ModelsRequest const&, api::Done<pb::ModelsResponse> done) override { done({}); }
     api::Cancel add_model(pb::AddModelRequest const&, api::OnUpdate<pb::Progress> update,
                           api::StreamDone done) override {

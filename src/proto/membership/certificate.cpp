@@ -1,7 +1,6 @@
 #include "proto/membership/certificate.h"
 
 #include "base/sabotage.h"
-#include "crypto/hash.h"
 #include "crypto/mldsa65.h"
 #include "identity/contexts.h"
 #include "wire/reader.h"
@@ -59,15 +58,12 @@ base::Result<VerifiedCertificate> check_certificate(base::ByteView encoded,
 }
 
 base::Bytes join_statement(SwarmId const& swarm_id, LookupId const& lookup_id,
-                           identity::RootId const& root_id, identity::NodeId const& node_id,
-                           base::ByteView binding) {
+                           identity::RootId const& root_id) {
     wire::Writer writer;
-    writer.bytes(base::as_bytes("kith/join/v1"))
+    writer.bytes(base::as_bytes("kith/join/v2"))
         .bytes(swarm_id)
         .bytes(lookup_id)
-        .bytes(root_id.bytes)
-        .bytes(node_id.bytes)
-        .bytes(crypto::sha256(binding));
+        .bytes(root_id.bytes);
     return writer.take();
 }
 

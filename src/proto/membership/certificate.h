@@ -1,7 +1,8 @@
 // proto/membership/certificate.h: the two signed statements that make somebody a member.
 //
 //   operator's root --signs--> InviteCertificate{invite public key, uses, expiry}
-//   invite key      --signs--> join statement{the joiner's identity binding}
+//   invite key      --signs--> join statement{the joiner's root}
+//   joiner's root   --signs--> identity binding{its keys of today}
 //
 // Any member checks this chain alone; a coordinator can leave members out but cannot add one (P4,
 // DESIGN 6).
@@ -52,10 +53,10 @@ base::Result<VerifiedCertificate> check_certificate(base::ByteView encoded,
                                                     identity::RootPublicKey const& operator_root,
                                                     SwarmId const& swarm_id);
 
-// What the invite key signs with Ed25519: "kith/join/v1" || swarm_id || lookup_id || root_id ||
-// node_id || SHA-256(binding).
+// What the invite key signs with Ed25519: "kith/join/v2" || swarm_id || lookup_id || root_id. It
+// names the root and no binding, so that a member whose binding was renewed, or whose keys were
+// exchanged, is the same member by the same statement.
 base::Bytes join_statement(SwarmId const& swarm_id, LookupId const& lookup_id,
-                           identity::RootId const& root_id, identity::NodeId const& node_id,
-                           base::ByteView binding);
+                           identity::RootId const& root_id);
 
 }  // namespace kith::proto::membership

@@ -1,6 +1,7 @@
 #include "proto/membership/member_list.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/sabotage.h"
@@ -18,7 +19,7 @@ using base::fail;
 
 namespace {
 
-constexpr std::uint8_t list_version_tag = 1;
+constexpr std::uint8_t list_version_tag = 2;
 constexpr std::size_t binding_bytes_max = 8192;
 constexpr std::size_t signature_bytes = 64;
 
@@ -46,7 +47,8 @@ base::Result<MemberList> parse_body(base::ByteView body) {
     wire::Reader reader(body);
     if (KITH_TRY(reader.u8()) != list_version_tag)
         return fail(Code::unsupported,
-                    "the member list has an unknown version; update this machine");
+                    "the member list was made by another version of kith; update this machine and "
+                    "the operator's");
     MemberList list;
     list.swarm_id = KITH_TRY(reader.array<32>());
     list.version = KITH_TRY(reader.u64());
@@ -70,6 +72,18 @@ base::Result<MemberList> parse_body(base::ByteView body) {
     }
     KITH_TRY(reader.expect_end());
     return list;
+}
+
+std::optional<Conflict> conflict_with(BindingMarks const& seen, identity::RootId const& root,
+                                      BindingMark const& mark) {
+    auto const known = seen.find(root);
+    if (known == seen.end()) return std::nullopt;
+    bool const goes_back = mark.counter < known->second.counter;
+    if (!KITH_GUARD("E5.counter", !goes_back)) return Conflict::replaced;
+    bool const differs =
+        mark.counter == known->second.counter && mark.digest != known->second.digest;
+    if (!KITH_GUARD("E5.equivocation", !differs)) return Conflict::equivocation;
+    return std::nullopt;
 }
 
 }  // namespace
@@ -131,7 +145,14 @@ VerifiedMember::VerifiedMember(identity::VerifiedBinding const& binding, bool is
       address_(binding.address()),
       static_key_(binding.body().static_key),
       root_key_(binding.body().root),
+      mark_(mark_of(binding.binding())),
+      not_before_(binding.body().not_before),
+      not_after_(binding.body().not_after),
       is_operator_(is_operator) {}
+
+BindingMark mark_of(identity::IdentityBinding const& binding) {
+    return {.counter = binding.body.counter, .digest = crypto::sha256(identity::encode(binding))};
+}
 
 VerifiedMember const* VerifiedList::find(identity::NodeId const& node) const {
     auto const found = std::ranges::find_if(
@@ -139,14 +160,53 @@ VerifiedMember const* VerifiedList::find(identity::NodeId const& node) const {
     return found == members_.end() ? nullptr : &*found;
 }
 
+VerifiedMember const* VerifiedList::find(identity::RootId const& root) const {
+    auto const found = std::ranges::find_if(
+        members_, [&](auto const& member) { return member.root_id() == root; });
+    return found == members_.end() ? nullptr : &*found;
+}
+
+bool VerifiedList::reconsider(base::UnixTime now) {
+    auto const is_member = [&](VerifiedMember const& one) {
+        bool const is_valid = one.not_before() <= now && now < one.not_after();
+        return one.is_operator() || KITH_GUARD("E5.runs_out", is_valid);
+    };
+    auto known = members_.begin();
+    bool const same = std::ranges::all_of(listed_, [&](auto const& one) {
+        if (!is_member(one)) return true;
+        return known != members_.end() && (known++)->node_id() == one.node_id();
+    });
+    if (same && known == members_.end()) return false;
+    members_.clear();
+    std::ranges::copy_if(listed_, std::back_inserter(members_), is_member);
+    return true;
+}
+
 ListChecker::ListChecker(Anchors anchors) : anchors_(std::move(anchors)) {}
 
-base::Result<VerifiedList> ListChecker::check(base::Bytes encoded, base::UnixTime now) {
+base::Result<VerifiedList> ListChecker::check(base::Bytes encoded, base::UnixTime now,
+                                              BindingMarks const& seen) {
+    return check_all(std::move(encoded), now, seen, OperatorDates::hold);
+}
+
+base::Result<VerifiedList> ListChecker::check_again(base::Bytes encoded, base::UnixTime now,
+                                                    BindingMarks const& seen) {
+    return check_all(std::move(encoded), now, seen, OperatorDates::may_be_over);
+}
+
+base::Result<VerifiedList> ListChecker::check_all(base::Bytes encoded, base::UnixTime now,
+                                                  BindingMarks const& seen, OperatorDates dates) {
     VerifiedList verified;
     verified.list_ = KITH_TRY(parse_signed(encoded));
     verified.hash_ = crypto::sha256(encoded);
     verified.encoded_ = std::move(encoded);
-    KITH_TRY(check_members(verified, now));
+    auto operator_day = now;
+    if (dates == OperatorDates::may_be_over)
+        operator_day =
+            KITH_TRY(identity::decode_binding(verified.list_.operator_binding)).body.not_before;
+    verified.listed_.push_back(KITH_TRY(check_operator(verified.list_, operator_day, seen)));
+    KITH_TRY(check_members(verified, now, seen));
+    verified.reconsider(now);
     return verified;
 }
 
@@ -169,65 +229,101 @@ base::Result<MemberList> ListChecker::parse_signed(base::ByteView encoded) const
     return list;
 }
 
-base::Status ListChecker::check_members(VerifiedList& verified, base::UnixTime now) {
-    auto const& list = verified.list_;
+base::Result<VerifiedMember> ListChecker::check_operator(MemberList const& list, base::UnixTime now,
+                                                         BindingMarks const& seen) {
     auto const head = KITH_TRY(
         identity::verify_binding(KITH_TRY(identity::decode_binding(list.operator_binding)), now));
     if (!KITH_GUARD("P25.operator_root", head.root_id() == anchors_.operator_root))
         return fail(Code::unauthorized,
                     "the member list names another operator than the invite did");
     operator_key_ = head.body().root;
-    KITH_TRY(check_revocations(list));
-    verified.members_.push_back(VerifiedMember(head, true));
+    VerifiedMember member(head, true);
+    auto const conflict = conflict_with(seen, member.root_id(), member.mark());
+    if (!KITH_GUARD("E5.operator_counter", !conflict))
+        return fail(Code::corrupt,
+                    *conflict == Conflict::replaced
+                        ? "ALARM: the member list has a binding of the operator that was replaced"
+                        : "ALARM: the operator's root signed two bindings of one number; tell "
+                          "the operator and trust neither");
+    return member;
+}
+
+base::Status ListChecker::check_members(VerifiedList& verified, base::UnixTime now,
+                                        BindingMarks const& seen) {
+    auto const& list = verified.list_;
+    Memory checked;
+    KITH_TRY(check_revocations(list, checked));
     Uses uses;
     for (auto const& entry : list.entries) {
-        auto member = KITH_TRY(check_entry(entry, uses, now));
+        auto member = KITH_TRY(check_entry(entry, uses, checked, now));
         bool const revoked = std::ranges::any_of(list.revocations, [&](auto const& revocation) {
             return revocation.root_id == member.root_id();
         });
         if (!KITH_GUARD("P5.revoked", !revoked)) continue;
-        if (member.expired_) continue;  // one member's end must not be the end of the list
-        bool const twice = std::ranges::any_of(verified.members_, [&](auto const& other) {
+        if (auto const conflict = conflict_with(seen, member.root_id(), member.mark())) {
+            verified.conflicts_.push_back({*conflict, member.root_id(), entry.binding});
+            continue;
+        }
+        bool const twice = std::ranges::any_of(verified.listed_, [&](auto const& other) {
             return other.node_id() == member.node_id() || other.root_id() == member.root_id();
         });
         if (twice) return fail(Code::invalid, "the member list names one member twice");
-        verified.members_.push_back(std::move(member));
+        verified.listed_.push_back(std::move(member));
     }
+    memory_ = std::move(checked);
     return {};
 }
 
-base::Result<VerifiedMember> ListChecker::check_entry(Entry const& entry, Uses& uses,
-                                                      base::UnixTime now) const {
-    // A binding that has run out since is checked as of the day its owner joined: it still uses up
-    // its invite, but nobody is a member by it.
+base::Result<ListChecker::Checked> ListChecker::verify_entry(Entry const& entry,
+                                                             base::UnixTime now) const {
+    // A binding that has run out since, or is not valid yet by this clock, is checked as of its
+    // first day: it still uses up its invite, but nobody is a member by it.
     auto parsed = KITH_TRY(identity::decode_binding(entry.binding));
-    bool const expired = base::seconds(now) >= base::seconds(parsed.body.not_after);
+    auto const first_day = parsed.body.not_before;
+    bool const is_current = first_day <= now && now < parsed.body.not_after;
     auto const binding =
-        KITH_TRY(identity::verify_binding(std::move(parsed), expired ? entry.joined : now));
+        KITH_TRY(identity::verify_binding(std::move(parsed), is_current ? now : first_day));
     auto const certificate =
         KITH_TRY(check_certificate(entry.certificate, operator_key_, anchors_.swarm_id));
-    auto const statement = join_statement(anchors_.swarm_id, certificate->lookup_id,
-                                          binding.root_id(), binding.node_id(), entry.binding);
+    auto const statement =
+        join_statement(anchors_.swarm_id, certificate->lookup_id, binding.root_id());
     bool const invited = crypto::ed25519_verify(certificate->invite_public_key, statement,
                                                 entry.statement_signature);
     if (!KITH_GUARD("P4.join_signature", invited))
         return fail(Code::unauthorized, "the member list names somebody who holds no invite");
-    if (!KITH_GUARD("P16.list_uses", ++uses[certificate->lookup_id] <= certificate->uses_max))
+    return Checked{.member = VerifiedMember(binding, false),
+                   .lookup_id = certificate->lookup_id,
+                   .uses_max = certificate->uses_max};
+}
+
+base::Result<VerifiedMember> ListChecker::check_entry(Entry const& entry, Uses& uses,
+                                                      Memory& checked, base::UnixTime now) const {
+    auto const digest = crypto::sha256(encode_entry(entry));
+    auto const known = memory_.entries.find(digest);
+    auto one = known != memory_.entries.end() ? known->second : KITH_TRY(verify_entry(entry, now));
+    if (!KITH_GUARD("P16.list_uses", ++uses[one.lookup_id] <= one.uses_max))
         return fail(Code::unauthorized,
                     "the coordinator let an invite be used more often than it allows");
-    VerifiedMember member(binding, false);
-    member.expired_ = expired;
+    auto member = one.member;
+    checked.entries.emplace(digest, std::move(one));
     return member;
 }
 
-base::Status ListChecker::check_revocations(MemberList const& list) const {
+base::Status ListChecker::check_revocations(MemberList const& list, Memory& checked) const {
     for (auto const& revocation : list.revocations) {
         auto const body = revocation_body(anchors_.swarm_id, revocation.root_id, revocation.time);
-        if (!crypto::mldsa65_verify(operator_key_, body,
-                                    base::as_bytes(identity::context::revocation),
-                                    revocation.signature))
+        auto signed_body = body;
+        base::append(signed_body, revocation.signature);
+        auto const digest = crypto::sha256(signed_body);
+        bool const by_operator =
+            memory_.revocations.contains(digest) ||
+            crypto::mldsa65_verify(operator_key_, body,
+                                   base::as_bytes(identity::context::revocation),
+                                   revocation.signature);
+        if (!by_operator)
             return fail(Code::unauthorized,
                         "a revocation is not signed by the operator of this swarm");
+        checked.revocations.insert(digest);
     }
     return {};
 }

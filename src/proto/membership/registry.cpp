@@ -47,7 +47,7 @@ Registry::Registry(ListChecker::Anchors anchors)
     : anchors_(anchors), checker_(std::move(anchors)) {}
 
 base::Result<bool> Registry::offer(base::Bytes encoded, base::UnixTime now) {
-    auto list = KITH_TRY(checker_.check(std::move(encoded), now));
+    auto list = KITH_TRY(checker_.check(std::move(encoded), now, marks_));
     if (list_) {
         bool const goes_back = list.version() < list_->version();
         if (!KITH_GUARD("P5.rollback", !goes_back))
@@ -62,12 +62,29 @@ base::Result<bool> Registry::offer(base::Bytes encoded, base::UnixTime now) {
             return false;
         }
         if (!KITH_GUARD("P5.revocation_kept", keeps_revocations(list, *list_)))
-            return fail(Code::unauthorized,
+            return fail(Code::corrupt,
                         "ALARM: the coordinator offers a member list that has forgotten who was "
                         "removed; it is ignored. Tell the operator");
     }
     list_ = std::move(list);
+    mark_members();
     return true;
+}
+
+base::Status Registry::restore(base::Bytes encoded, base::UnixTime now) {
+    list_ = KITH_TRY(checker_.check_again(std::move(encoded), now, marks_));
+    mark_members();
+    return {};
+}
+
+void Registry::mark_members() {
+    for (auto const& member : list_->listed())
+        marks_.insert_or_assign(member.root_id(), member.mark());
+    for (auto mark = marks_.begin(); marks_.size() > binding_marks_max && mark != marks_.end();)
+        mark = std::ranges::find(list_->listed(), mark->first, &VerifiedMember::root_id) !=
+                       list_->listed().end()
+                   ? std::next(mark)
+                   : marks_.erase(mark);
 }
 
 void Registry::poll_sent(Nonce const& nonce, base::Instant now) {

@@ -7,7 +7,8 @@
 // encoded()).
 //             2. two lists of one version with different content are an alarm, never a choice.
 //             3. a revocation that this node has seen stays: a later list without it is refused.
-//             4. without a lease nobody is a member (fail closed, P5): the lease counts on this
+//             4. the counter of a root's binding never goes back (E5), also across restarts.
+//             5. without a lease nobody is a member (fail closed, P5): the lease counts on this
 //             node's monotonic clock from
 //                the moment it SENT the poll that brought the newest answer
 //                (research/reliability.md 0.2).
@@ -21,6 +22,10 @@ namespace kith::proto::membership {
 
 inline constexpr base::Duration lease_length = std::chrono::seconds(29);
 inline constexpr base::Duration poll_interval = std::chrono::seconds(8);
+
+// Roots whose newest binding is remembered; beyond it those that are no members are forgotten
+// first.
+inline constexpr std::size_t binding_marks_max = 4096;
 
 using Nonce = base::ByteArray<16>;
 
@@ -36,9 +41,18 @@ class Registry {
 public:
     explicit Registry(ListChecker::Anchors anchors);
 
+    // What earlier lists said of each root; call before the first offer().
+    void remember(BindingMarks marks) { marks_ = std::move(marks); }
+    // Of all bindings ever seen here, the newest per root; the caller persists them.
+    [[nodiscard]] BindingMarks const& marks() const { return marks_; }
+
     // A list from disk, a join, a push or a poll. True: it replaced the one before. False: not
-    // newer.
+    // newer. Look at list()->conflicts() after a true one.
     base::Result<bool> offer(base::Bytes encoded, base::UnixTime now);
+    // The list this node stored itself: valid then, whatever the clock says now. Before any other.
+    base::Status restore(base::Bytes encoded, base::UnixTime now);
+    // Bindings begin and run out while a list stands. True: there are other members now.
+    bool reconsider(base::UnixTime now) { return list_ && list_->reconsider(now); }
 
     // Poll bookkeeping: the nonce to send, then the answer (after its list, if any, was offered).
     void poll_sent(Nonce const& nonce, base::Instant now);
@@ -56,8 +70,11 @@ public:
                                                   base::Instant now) const;
 
 private:
+    void mark_members();
+
     ListChecker::Anchors anchors_;
     ListChecker checker_;
+    BindingMarks marks_;  // at most binding_marks_max
     std::optional<VerifiedList> list_;
     std::optional<Nonce> poll_nonce_;
     std::optional<base::Instant> poll_sent_at_;

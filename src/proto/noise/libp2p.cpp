@@ -190,7 +190,8 @@ bool Libp2pHandshake::is_finished() const {
 
 HandshakeOutcome Libp2pHandshake::take_outcome() {
     KITH_ASSERT(is_finished() && out_.empty());
-    return {.channel = state_.split(), .peer = *peer_, .muxer = muxer_};
+    auto const peer_static = *state_.remote_static();
+    return {.channel = state_.split(), .peer = *peer_, .peer_static = peer_static, .muxer = muxer_};
 }
 
 Status seal_frames(CipherState& send, ByteView plaintext, Bytes& out) {

@@ -62,6 +62,7 @@ struct HandshakeOptions {
 struct HandshakeOutcome {
     Channel channel;
     identity::PeerId peer;
+    PublicKey peer_static;  // the Noise key that the peer has signed
     std::optional<std::string>
         muxer;  // agreed inside the handshake; nullopt: negotiate it afterwards
 };
