@@ -152,11 +152,10 @@ Status Session::begin_body(Header const& header) {
         // ignored.
         if (header.length > window_max) return refuse("data beyond the window");
     } else {
-        auto& state = stream->second;
+        auto const& state = stream->second;
         if (header.length > state.receive_credit) return refuse("data beyond the window");
         if (header.length > 0 && state.receive_half == Stream::Half::closed)
             return refuse("data behind the end of a stream");
-        state.receive_credit -= header.length;
     }
     body_header_ = header;
     body_left_ = header.length;
@@ -174,7 +173,11 @@ Status Session::on_body(ByteView part) {
         reset(id);
         return {};
     }
+    // Credit goes as the bytes come: what is still under way has not been read by anybody, and
+    // must not look like room.
+    if (part.size() > stream->second.receive_credit) return refuse("data beyond the window");
     received_total_ += part.size();
+    stream->second.receive_credit -= static_cast<std::uint32_t>(part.size());
     stream->second.unconsumed += static_cast<std::uint32_t>(part.size());
     if (!events_.empty()) {
         auto* const last = std::get_if<StreamData>(&events_.back());

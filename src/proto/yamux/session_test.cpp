@@ -458,3 +458,18 @@ TEST_CASE("credit for a stream that is gone does not reach the one that took its
     session.consumed(StreamId{1}, 20);                         // a slow owner
     REQUIRE(session.feed(first, start).has_value() == false);  // it is open
 }
+
+TEST_CASE("bytes of a frame that are still under way are no room for others") {
+    Session session(Role::listener, start);
+    auto const whole =
+        frame({.type = Type::data, .flags = flag_syn, .stream = 1, .length = window_initial},
+              window_initial);
+    ByteView const sent = whole;
+    REQUIRE(session.feed(sent.first(header_bytes + 1), start).has_value());
+    session.consumed(StreamId{1}, 1);
+    REQUIRE(session.feed(sent.subspan(header_bytes + 1), start).has_value());
+    // Nothing but the one byte was read: a second window full must not be allowed.
+    auto const more = frame({.type = Type::data, .stream = 1, .length = window_initial});
+    static_cast<void>(sent_by(session));
+    CHECK_FALSE(session.feed(more, start).has_value());
+}
