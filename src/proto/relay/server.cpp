@@ -31,6 +31,11 @@ void Server::set_addresses(std::vector<wire::Multiaddr> const& addresses) {
 // ---- what happens on streams
 
 void Server::on_hop_opened(StreamRef stream, Caller caller, Instant now) {
+    if (streams_.contains(stream)) {  // an id comes back while bytes of its first stream wait here
+        on_reset(stream);
+        actions_.emplace_back(Reset{stream});
+        return;
+    }
     std::size_t unanswered = 0;
     auto const first = streams_.lower_bound({stream.connection, 0});
     for (auto one = first; one != streams_.end() && one->first.connection == stream.connection;

@@ -457,3 +457,24 @@ TEST_CASE("a source that breaks while its target is asked leaves nothing behind"
     CHECK(bench.server.circuits_count() == 0);
     CHECK_FALSE(bench.server.knows(bench.stop));
 }
+
+TEST_CASE("an id that comes back while bytes of its circuit wait ends both, and nothing else") {
+    Bench bench;
+    auto const source = bench.circuit();
+    bench.room = 10;
+    bench.say(source, Bytes(25, 7));
+    bench.server.on_ended(source);
+    bench.server.on_ended(bench.stop);
+    bench.drive();
+    REQUIRE(bench.server.circuits_count() == 1);  // bytes are left
+    bench.server.on_hop_opened(source, caller_of(2), bench.now);
+    bench.drive();
+    CHECK(bench.resets.contains(source));
+    CHECK(bench.server.circuits_count() == 0);
+    bench.server.on_reset(source);
+    bench.server.on_writable(bench.stop);
+    bench.drive();
+    CHECK_FALSE(bench.server.knows(source));
+    bench.room = 1000;
+    CHECK(bench.reserve(4) == Status::ok);
+}
