@@ -226,6 +226,73 @@ TEST_CASE("S57: a manifest of a member cannot name a file outside the model's fo
     CHECK(infer::sanitize_path_component("shard_001.gguf").has_value());
 }
 
+namespace {
+
+// A member with a session to a machine that holds a model, and one honest step that it computed.
+struct Asking {
+    explicit Asking(std::uint32_t hops_count) {
+        bench.add_model(victim);
+        member.join(victim, bench.invite(victim));
+        member.open_session(victim);
+        REQUIRE(member.session_ready());
+        first = forward_to(member.identity.node_id(), victim.identity.node_id(),
+                           victim.ask->models().at(0).id, 0, 1);
+        for (std::uint32_t i = 1; i < hops_count; ++i)
+            *first.mutable_forward()->add_hops() = first.forward().hops(0);
+        step(first);
+        REQUIRE(victim.ask->stage_server().forwards_computed() >= 1);
+    }
+    wire::v1::StageMessage next() const {
+        auto message = first;
+        message.mutable_forward()->set_step(1);
+        message.mutable_forward()->set_position(1);
+        return message;
+    }
+    void step(wire::v1::StageMessage const& message, std::size_t bytes = 64 * 4) {
+        member.send(message, seal_content(message.forward(), victim.identity.static_public_key(),
+                                          base::Bytes(bytes)));
+        bench.settle();
+    }
+    SwarmBench bench;
+    Machine& victim = bench.add_operator();
+    Hostile member{bench};
+    wire::v1::StageMessage first;
+};
+
+}  // namespace
+
+TEST_CASE("S72: a step that asks for something else than the first of its request is refused") {
+    Asking asking(1);
+    auto longer = asking.next();
+    longer.mutable_forward()->set_positions_max(15);
+    asking.step(longer);
+    CHECK(asking.victim.ask->stage_server().forwards_computed() == 1);
+    asking.step(asking.next());
+    CHECK(asking.victim.ask->stage_server().forwards_computed() == 2);
+}
+
+TEST_CASE(
+    "S72: a route that grows, shrinks or turns into another in its second step ends nothing") {
+    {
+        Asking asking(
+            2);  // the answer would be sealed by a channel that the first step did not make
+        auto shorter = asking.next();
+        shorter.mutable_forward()->mutable_hops()->RemoveLast();
+        asking.step(shorter);
+    }
+    Asking asking(1);
+    auto embeds = asking.next();
+    embeds.mutable_forward()->mutable_hops(0)->set_does_embedding(true);
+    embeds.mutable_forward()->set_pre_embedded(false);
+    embeds.mutable_forward()->set_hidden(1);
+    asking.step(embeds, 4);
+    auto head = asking.next();
+    head.mutable_forward()->mutable_hops(0)->set_does_head(true);
+    asking.step(head);
+    CHECK(asking.victim.ask->stage_server().forwards_computed() == 1);
+    CHECK(asking.victim.ask->kv_bytes() > 0);  // the request itself goes on
+}
+
 TEST_CASE("S72: a member that holds two separate parts of a model is two hops of one route") {
     SwarmBench bench;
     auto& asker = bench.add_operator(boomerang);

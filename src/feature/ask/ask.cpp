@@ -199,6 +199,9 @@ base::Result<Plan> Ask::make_plan(Question const& question) const {
                             .content = message.content});
     plan.prompt = KITH_TRY(infer::encode_chat(*plan.model->tokenizer, *plan.model->family, messages,
                                               infer::Answer::open));
+    if (plan.prompt.empty())
+        return fail(Code::unsupported,
+                    "the vocabulary of this model has no token for anything in the question");
     auto const context =
         std::min<std::size_t>(plan.model->manifest.context_length, positions_max_max);
     if (plan.prompt.size() >= context)

@@ -14,6 +14,8 @@ using base::fail;
 
 namespace {
 
+constexpr std::size_t sentence_bytes_max = 200;  // of what another machine says went wrong
+
 bool is_empty_part(Stage const& stage) {
     return stage.layers.begin == stage.layers.end && !stage.does_embedding && !stage.does_head;
 }
@@ -334,7 +336,11 @@ void Pipeline::on_failed(identity::NodeId const& sender, wire::v1::StageFailed c
     for (std::size_t hop = 0; hop < hops_.size(); ++hop) {
         if (hops_[hop].node_id() != base::to_text(sender.bytes)) continue;
         std::string sentence;
-        for (char const c : failed.sentence().substr(0, 200))
+        auto end = std::min(failed.sentence().size(), sentence_bytes_max);
+        while (end < failed.sentence().size() && end > 0 &&
+               (static_cast<unsigned char>(failed.sentence()[end]) & 0xC0U) == 0x80U)
+            --end;  // not inside a character
+        for (char const c : failed.sentence().substr(0, end))
             sentence.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c);
         return fail_with({Code::unavailable, hop_name(hop) + " could not compute: " + sentence});
     }

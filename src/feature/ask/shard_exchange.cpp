@@ -22,8 +22,13 @@ std::string id_bytes(std::string const& hex) {
 }
 
 std::string printable(std::string_view text) {
+    constexpr std::size_t bytes_max = 128;
+    auto end = std::min(text.size(), bytes_max);
+    // Not inside a character: broken UTF-8 makes whole answers of the control API unreadable.
+    while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
+        --end;
     std::string out;
-    for (char const c : text.substr(0, 128))
+    for (char const c : text.substr(0, end))
         if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) out.push_back(c);
     return out;
 }

@@ -24,6 +24,7 @@ struct StageServer::Served {
     std::size_t position_next = 0;  // checked when a forward arrives, before it is computed
     std::size_t waiting = 0;
     std::size_t bytes = 0;
+    StageForward first;  // what every forward of the request must say again: see same_request()
     base::Instant used;
     std::atomic<bool> cancelled = false;
 };
@@ -110,6 +111,16 @@ base::Status check_input(StageForward const& forward, std::size_t size, std::siz
     return {};
 }
 
+// Part, channels and sequence were made for what the first forward said; a later one that says
+// something else would meet the wrong ones.
+bool same_request(StageForward const& one, StageForward const& other) {
+    return one.model_id() == other.model_id() && one.positions_max() == other.positions_max() &&
+           one.request_key() == other.request_key() &&
+           std::ranges::equal(one.hops(), other.hops(), [](auto const& a, auto const& b) {
+               return a.SerializeAsString() == b.SerializeAsString();
+           });
+}
+
 // The asker seals what the first hop gets; every other hop gets what the hop before computed.
 std::size_t seal_bytes(StageForward const& forward) {
     return forward.hop() == 0 ? proto::seal::overhead_bytes : 0;
@@ -156,6 +167,9 @@ base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& 
                   .hop = forward.hop()};
     KITH_TRY(check_hops(forward, message.sender(), node_.identity().node_id()));
     auto const known = served_.find(key);
+    bool const is_same = known == served_.end() || same_request(known->second->first, forward);
+    if (!KITH_GUARD("S72.same_request", is_same))
+        return fail(Code::conflict, "a step of a request asks for another route than its first");
     auto const model = known != served_.end() ? known->second->model : KITH_TRY(model_for(forward));
     auto const sealed = base::ByteView(message->tensor);
     if (sealed.size() < seal_bytes(forward))
@@ -242,6 +256,10 @@ base::Result<std::shared_ptr<StageServer::Served>> StageServer::create(
     served->model = model;
     served->sender = sender;
     served->part = part;
+    served->first.set_model_id(forward.model_id());
+    served->first.set_positions_max(forward.positions_max());
+    served->first.set_request_key(forward.request_key());
+    *served->first.mutable_hops() = forward.hops();
     served->positions_max = forward.positions_max();
     served->used = now;
     served->sequence.emplace(
@@ -255,7 +273,10 @@ base::Result<std::shared_ptr<StageServer::Served>> StageServer::create(
 // On the loop thread: pass the result on, or tell the asker why there is none.
 void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work) {
     --work->served->waiting;
-    if (work->served->cancelled) return;
+    if (work->served->cancelled) {
+        if (work->served->waiting == 0) kv_bytes_ -= work->served->bytes;
+        return;
+    }
     if (!work->status) {
         send_failure(work->forward, work->status.error());
         return erase(key);
@@ -326,7 +347,8 @@ void StageServer::erase(Key const& key) {
     auto const found = served_.find(key);
     if (found == served_.end()) return;
     found->second->cancelled = true;
-    kv_bytes_ -= found->second->bytes;
+    // What still waits for the worker holds its cache until then (on_computed).
+    if (found->second->waiting == 0) kv_bytes_ -= found->second->bytes;
     served_.erase(found);
 }
 
