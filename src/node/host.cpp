@@ -91,6 +91,11 @@ void Host::disconnect(ConnectionId id, Error reason) {
     if (connection != connections_.end()) take_down(connection, std::move(reason));
 }
 
+void Host::vouch(ConnectionId id) {
+    auto const connection = connections_.find(id);
+    if (connection != connections_.end()) connection->second.is_vouched = true;
+}
+
 void Host::set_accepted_protocols(ConnectionId id, std::vector<std::string> protocols) {
     if (auto* const link = link_of(id)) link->set_accepted_protocols(std::move(protocols));
 }
@@ -149,18 +154,20 @@ Link* Host::link_of(ConnectionId id) {
 
 // ---- the driver's side ----
 
-// Unproven connections are counted apart: a flood of half-done handshakes costs its sender its own
-// share only.
+// Connections of strangers are counted apart, proved or not: a flood of half-done handshakes, or of
+// throwaway keys, costs its sender its own share only, and leaves room for members.
 bool Host::has_room_for(SocketAddress const& remote) const {
     if (connections_.size() >= options_.limits.connections_max) return false;
-    std::size_t pending = 0, from_same_ip = 0;
+    std::size_t pending = 0, strangers = 0, from_same_ip = 0;
     for (auto const& [id, connection] : connections_) {
-        if (connection.direction != Direction::inbound || connection.link->is_up()) continue;
-        ++pending;
+        if (connection.direction != Direction::inbound || connection.is_vouched) continue;
+        ++strangers;
+        if (!connection.link->is_up()) ++pending;
         if (connection.remote.ip == remote.ip) ++from_same_ip;
     }
-    return pending < options_.limits.pending_inbound_max &&
-           from_same_ip < options_.limits.pending_per_ip_max;
+    bool const has_room = strangers < options_.limits.strangers_max &&
+                          from_same_ip < options_.limits.pending_per_ip_max;
+    return pending < options_.limits.pending_inbound_max && has_room;
 }
 
 void Host::on_accepted(ConnectionId id, SocketAddress remote, Instant now) {

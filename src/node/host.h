@@ -41,7 +41,8 @@ inline constexpr std::size_t closing_streams_max = 64;  // of ended relayed conn
 struct HostLimits {
     std::size_t connections_max = 300;
     std::size_t pending_inbound_max = 32;
-    std::size_t pending_per_ip_max = 16;
+    std::size_t pending_per_ip_max = 16;  // also of proved strangers: keys cost nothing
+    std::size_t strangers_max = 96;       // inbound, whoever the owner has not vouched for
     base::Duration handshake_timeout = std::chrono::seconds(5);
     base::Duration dial_timeout = std::chrono::seconds(10);  // TCP connect and handshake together
 };
@@ -116,6 +117,8 @@ public:
     // Closes after what is buffered was handed to the driver; LinkDown{reason} follows.
     void disconnect(ports::ConnectionId id, base::Error reason);
     void set_accepted_protocols(ports::ConnectionId id, std::vector<std::string> protocols);
+    // This peer is known: its connection does not count among those of strangers any more.
+    void vouch(ports::ConnectionId id);
     base::Result<StreamId> open_stream(ports::ConnectionId id, std::string protocol,
                                        base::Instant now);
     std::size_t write(ports::ConnectionId id, StreamId stream, base::ByteView bytes);

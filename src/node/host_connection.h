@@ -16,6 +16,7 @@ struct Host::Connection {
     base::Bytes unsent;              // of a relayed one: its carrier did not take it yet
     bool transmit_queued = false;    // a Transmit stands in outputs_
     bool is_proved = false;          // PeerConnected was said
+    bool is_vouched = false;         // the owner knows the peer: no stranger's share is used up
 };
 
 }  // namespace kith::node

@@ -202,6 +202,26 @@ TEST_CASE("unproven inbound connections are limited, in total and per address") 
     CHECK(count_after(different, 6) == 5);
 }
 
+TEST_CASE(
+    "proved strangers of one address use up their own share; who is vouched for does not count") {
+    HostLimits const limits{.pending_per_ip_max = 2, .strangers_max = 3};
+    Machine machine(1, {.limits = limits, .accepted_protocols = {}});
+    std::uint64_t next = 1;
+    auto const accept = [&](std::string const& ip) {
+        auto const before = machine.host->links_count();
+        machine.host->on_accepted(ConnectionId{next++}, {.ip = ip, .port = 5}, Instant{});
+        return machine.host->links_count() > before;
+    };
+    CHECK(accept("10.0.0.2"));
+    CHECK(accept("10.0.0.2"));
+    CHECK_FALSE(accept("10.0.0.2"));
+    CHECK(accept("10.0.0.3"));
+    CHECK_FALSE(accept("10.0.0.4"));
+    machine.host->vouch(ConnectionId{1});
+    CHECK(accept("10.0.0.2"));
+    CHECK_FALSE(accept("10.0.0.4"));
+}
+
 TEST_CASE("the connection beyond the last allowed one is refused, dialled or accepted") {
     HostLimits const limits{
         .connections_max = 3, .pending_inbound_max = 5, .pending_per_ip_max = 5};

@@ -87,6 +87,7 @@ void Node::admit(ports::ConnectionId id, base::Instant now) {
     }
     note_process(*peer, link.peer, link.since);
     link.admitted = true;
+    host_->vouch(id);
     peer->link = id;
     peer->link_direction = link.direction;
     peer->link_since = now;
@@ -383,6 +384,7 @@ void Node::drop_channel(identity::NodeId const& node, base::Error const& reason,
 
 void Node::on_link_down(ports::ConnectionId id, LinkDown const& down, base::Instant now) {
     auto const& reason = down.reason;
+    std::erase_if(join_answers_, [&](auto const& answer) { return answer.first.first == id; });
     note_link_failure(id, down);
     if (joiner_ && joiner_->connection() == id) {
         links_.erase(id);

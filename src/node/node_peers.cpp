@@ -80,6 +80,7 @@ void Node::judge_stranger(ports::ConnectionId id, base::Instant now) {
             if (auto const pinned = pairing_->remember(link.peer, link.remote); !pinned)
                 return host_->disconnect(id, pinned.error());
         link.tolerated = true;
+        host_->vouch(id);
         return finish_pairing(id, link.peer.peer().node_id());
     }
     // Who came here may want to join, or be on a member list that has not arrived here yet:
