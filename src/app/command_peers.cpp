@@ -128,7 +128,8 @@ public:
         output.line(
             fmt::format("removed {} from the swarm, for good", terminal_safe(kicked->address())));
         output.note(fmt::format(
-            "The swarm has a new secret: {} members have it, {} get it when they connect next.\n"
+            "The swarm has a new secret. Members that have it: {}; that get it when they connect "
+            "next: {}.\n"
             "Whoever cannot hear of this stops serving it within 30 s. Invites stay as they are: "
             "if it may know one, run: kith invite list, kith invite revoke",
             kicked->told_count(), kicked->left_count()));

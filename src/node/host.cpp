@@ -155,7 +155,9 @@ Link* Host::link_of(ConnectionId id) {
 // ---- the driver's side ----
 
 // Connections of strangers are counted apart, proved or not: a flood of half-done handshakes, or of
-// throwaway keys, costs its sender its own share only, and leaves room for members.
+// throwaway keys, from one address costs that address its own share only. From many addresses it
+// can still fill the strangers' places, and a member that dials is a stranger until it has proved
+// itself; what this node dials itself has places left.
 bool Host::has_room_for(SocketAddress const& remote) const {
     if (connections_.size() >= options_.limits.connections_max) return false;
     std::size_t pending = 0, strangers = 0, from_same_ip = 0;

@@ -182,6 +182,7 @@ private:
     [[nodiscard]] Path path_to(Peer const& peer) const;  // direct, while there is no link
     [[nodiscard]] proto::relay::Grant relay_grant(identity::PeerId const& peer) const;
     [[nodiscard]] std::vector<wire::Multiaddr> direct_addresses(base::Instant now) const;
+
     // node_membership.cpp
     void alarm(std::string sentence);
     base::Result<bool> accept_list(base::Bytes encoded, base::Instant now);
@@ -211,6 +212,7 @@ private:
     void cut_off(identity::NodeId const& node, base::Instant now);
     base::Status replace_secret(crypto::Secret<32> secret, std::uint64_t epoch);
 
+    // node.cpp
     void dial_coordinator_to_join(base::Instant now);
     void finish_join(base::Result<JoinOutcome> outcome, base::Instant now);
     void housekeeping(base::Instant now);

@@ -133,7 +133,6 @@ void Node::on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, 
     auto const link = links_.find(id);
     if (link == links_.end()) return;
     if (opened.protocol == protocol_join) {
-        // One answer at a time: a list may be megabytes, and it waits here until it is read.
         if (!coordinator_ || link->second.join_streams.size() >= strangers_streams_max)
             return host_->reset(id, opened.id);
         link->second.join_streams.emplace(opened.id, wire::FrameReader(join_message_bytes_max));

@@ -81,8 +81,9 @@ base::Result<bool> Node::accept_list(base::Bytes encoded, base::Instant now) {
         note_conflict(conflict, binding_of(previous, conflict.root_id));
     for (auto const& member : registry_->list()->listed()) {
         auto const before = keys_before.find(member.root_id());
-        if (before != keys_before.end() && before->second != member.node_id())
-            reputation_->carry_over(before->second, member.node_id());
+        if (before == keys_before.end() || before->second == member.node_id()) continue;
+        reputation_->carry_over(before->second, member.node_id());
+        pairing_->settle(before->second);
     }
     list_changed(now);
     return true;
@@ -291,6 +292,10 @@ void Node::on_refresh_bytes(base::ByteView bytes, base::Instant now) {
                     "newer keys of this machine's identity are on the member list: it came out "
                     "of a backup, or is used on two machines. Keep one and run there: kith "
                     "identity rotate");
+            if (code == Code::forbidden)
+                alarm(
+                    "the operator's machine does not know this one as a member any more: it was "
+                    "removed, or the operator went back to an old backup. Ask the operator");
             return fail(Code::forbidden,
                         "the coordinator does not take this machine in (any more)");
         }

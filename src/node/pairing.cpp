@@ -127,6 +127,10 @@ PairFailed const& Pairing::note_failure(PairFailed failure) {
     return failures_.back();
 }
 
+void Pairing::settle(NodeId const& replaced) {
+    std::erase_if(failures_, [&](PairFailed const& known) { return known.peer == replaced; });
+}
+
 base::Result<NodeId> resolve_short_id(std::string_view text, std::set<NodeId> const& candidates) {
     if (auto const whole = parse_whole_id(text)) {
         if (candidates.contains(*whole)) return *whole;

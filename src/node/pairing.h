@@ -69,6 +69,8 @@ public:
 
     // Returns the event as it stands now.
     PairFailed const& note_failure(PairFailed failure);
+    // This key was replaced by its owner: that nobody proves it any more is no warning now.
+    void settle(identity::NodeId const& replaced);
     // How many failures of connections that came in were noted since the start.
     [[nodiscard]] std::uint64_t inbound_failures_count() const { return inbound_failures_count_; }
     [[nodiscard]] std::vector<PairFailed> const& failures() const { return failures_; }

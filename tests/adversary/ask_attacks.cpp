@@ -81,6 +81,20 @@ TEST_CASE("S66: no token id reaches another machine, even when a plan sends the 
     CHECK(remote.ask->stage_server().forwards_computed() == 0);
 }
 
+TEST_CASE("S17: an announced name is text, wherever it has to be cut") {
+    SwarmBench bench;
+    auto& victim = bench.add_operator();
+    Hostile member(bench);
+    member.join(victim, bench.invite(victim));
+    member.open_session(victim);
+    REQUIRE(member.session_ready());
+    auto const letters = std::string(127, 'a');
+    member.send(announcement(member, std::string(64, '5'), {1}, letters + "\xc3\xa9"));
+    auto const models = victim.ask->models();
+    REQUIRE(models.size() == 1);
+    CHECK(models[0].name == letters);
+}
+
 TEST_CASE("S66: a member that does not say it takes vectors is refused, not handed tokens") {
     SwarmBench bench;
     auto& asker = bench.add_operator(vectors_only);

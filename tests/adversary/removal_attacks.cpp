@@ -189,6 +189,16 @@ TEST_CASE("P19: who is away during a kick gets the new secret when it comes back
     CHECK(bo.node->swarm()->epoch == 1);
 }
 
+TEST_CASE("P19: a kicked machine is told by its own status that it is out") {
+    SwarmBench bench;
+    auto& op = bench.add_operator();
+    auto& ada = bench.add_member(op);
+    REQUIRE(op.node->kick(ada.identity.address().to_text(), bench.clock.now()).has_value());
+    CHECK(bench.run_until([&] { return !ada.node->alarms().empty(); }, 60s));
+    REQUIRE(ada.node->alarms().size() == 1);
+    CHECK(ada.node->alarms()[0].find("Ask the operator") != std::string::npos);
+}
+
 TEST_CASE("P19: an invite from before a kick still works, and brings the secret of after it") {
     Infiltrated swarm;
     auto& [bench, op, ada, bo, member] = swarm;
@@ -260,6 +270,10 @@ TEST_CASE("E5: keys that were exchanged are refused from then on, the new ones a
     REQUIRE(ada.node->rotate_identity(bench.clock.now()).has_value());
     CHECK(ada.identity.node_id() != old_node);
     CHECK(bench.run_until([&] { return swarm.all_meet(); }, 3min));
+    // Nobody is warned of a man in the middle because a member exchanged its keys.
+    for (auto* machine : {&op, &bo})
+        CHECK(std::ranges::none_of(machine->node->pairing().failures(),
+                                   [&](auto const& failure) { return failure.peer == old_node; }));
     CHECK(members_count(bo) == 4);
     for (auto* machine : {&op, &bo}) {
         CHECK(machine->node->registry()->list()->find(old_node) == nullptr);
