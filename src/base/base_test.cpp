@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
+#include "base/text.h"
 #include "base/time.h"
 
 using namespace kith::base;
@@ -47,4 +48,18 @@ TEST_CASE("integers are stored in the byte order their name says") {
     store_be<std::uint32_t>(bytes, 0x01020304);
     CHECK(bytes == ByteArray<4>{1, 2, 3, 4});
     CHECK(load_le<std::uint32_t>(bytes) == 0x04030201);
+}
+
+TEST_CASE("text is cut between characters, never inside one") {
+    std::string const text = "a\u00e9\u20ac\U0001f600";  // 1, 2, 3 and 4 bytes
+    std::string_view const whole(text);
+    std::size_t const ends[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10};
+    for (std::size_t max = 0; max < std::size(ends); ++max)
+        CHECK(kith::base::utf8_prefix(whole, max) == whole.substr(0, ends[max]));
+    CHECK(kith::base::utf8_prefix("\x80\x80\x80", 2).empty());
+}
+
+TEST_CASE("a line of another machine has no control characters") {
+    CHECK(kith::base::one_line("a\nb\x1b[31m\x7f\xc3\xa9", 100) == "a b [31m \xc3\xa9");
+    CHECK(kith::base::one_line("abc\xc3\xa9", 4) == "abc");
 }

@@ -1,6 +1,7 @@
 #include "node/joiner.h"
 
 #include "base/sabotage.h"
+#include "base/text.h"
 #include "proto/membership/epoch.h"
 #include "proto/membership/registry.h"
 #include "proto/membership/secret_wrap.h"
@@ -19,12 +20,7 @@ Code code_from(std::uint32_t value) {
     return value <= static_cast<std::uint32_t>(Code::internal) ? code : Code::forbidden;
 }
 
-std::string printable(std::string_view text) {
-    std::string out;
-    for (char const c : text.substr(0, 200))
-        out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c);
-    return out;
-}
+constexpr std::size_t shown_bytes_max = 200;  // of what the coordinator says
 
 }  // namespace
 
@@ -80,7 +76,8 @@ base::Result<std::optional<JoinOutcome>> Joiner::feed(base::ByteView bytes,
         return fail(Code::invalid, "the coordinator's answer is malformed");
     if (reply.has_refusal())
         return fail(code_from(reply.refusal().code()),
-                    "the coordinator refuses: " + printable(reply.refusal().sentence()) +
+                    "the coordinator refuses: " +
+                        base::one_line(reply.refusal().sentence(), shown_bytes_max) +
                         "; ask for a new invite");
     if (!reply.has_grant()) return fail(Code::invalid, "the coordinator's answer is empty");
     return std::optional<JoinOutcome>(KITH_TRY(check_grant(reply.grant(), self, now)));
@@ -94,7 +91,7 @@ base::Result<JoinOutcome> Joiner::check_grant(wire::v1::Grant const& grant,
     auto const keys = membership::derive_token_keys(token_.seed);
     JoinOutcome outcome;
     outcome.swarm.id = token_.swarm_id;
-    outcome.swarm.name = printable(grant.swarm_name());
+    outcome.swarm.name = base::one_line(grant.swarm_name(), shown_bytes_max);
     outcome.swarm.operator_root = token_.operator_root;
     outcome.swarm.coordinator = token_.coordinator;
     outcome.swarm.coordinator_addresses = token_.addresses;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/encoding.h"
 #include "base/sabotage.h"
+#include "base/text.h"
 #include "feature/ask/request_content.h"
 
 namespace kith::ask {
@@ -335,13 +336,7 @@ std::string Pipeline::hop_name(std::size_t hop) const {
 void Pipeline::on_failed(identity::NodeId const& sender, wire::v1::StageFailed const& failed) {
     for (std::size_t hop = 0; hop < hops_.size(); ++hop) {
         if (hops_[hop].node_id() != base::to_text(sender.bytes)) continue;
-        std::string sentence;
-        auto end = std::min(failed.sentence().size(), sentence_bytes_max);
-        while (end < failed.sentence().size() && end > 0 &&
-               (static_cast<unsigned char>(failed.sentence()[end]) & 0xC0U) == 0x80U)
-            --end;  // not inside a character
-        for (char const c : failed.sentence().substr(0, end))
-            sentence.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c);
+        auto const sentence = base::one_line(failed.sentence(), sentence_bytes_max);
         return fail_with({Code::unavailable, hop_name(hop) + " could not compute: " + sentence});
     }
 }

@@ -8,6 +8,7 @@
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
+#include "base/text.h"
 
 namespace kith::ask {
 
@@ -21,17 +22,7 @@ std::string id_bytes(std::string const& hex) {
     return base::to_text(base::from_hex(hex).value_or(base::Bytes{}));
 }
 
-std::string printable(std::string_view text) {
-    constexpr std::size_t bytes_max = 128;
-    auto end = std::min(text.size(), bytes_max);
-    // Not inside a character: broken UTF-8 makes whole answers of the control API unreadable.
-    while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
-        --end;
-    std::string out;
-    for (char const c : text.substr(0, end))
-        if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) out.push_back(c);
-    return out;
-}
+constexpr std::size_t name_bytes_max = 128;  // of a model, as a member announces it
 
 }  // namespace
 
@@ -109,7 +100,7 @@ void ShardExchange::on_announce(identity::NodeId const& from,
             holding.shards_size() > static_cast<int>(announced_shards_max))
             continue;
         auto& entry = heard.models[base::to_hex(base::as_bytes(holding.model_id()))];
-        entry.name = printable(holding.name());
+        entry.name = base::one_line(holding.name(), name_bytes_max);
         entry.shards.insert(holding.shards().begin(), holding.shards().end());
     }
     announced_[from] = std::move(heard);  // one entry per member; members are bounded by the list
@@ -118,7 +109,7 @@ void ShardExchange::on_announce(identity::NodeId const& from,
 void ShardExchange::on_manifest_request(identity::NodeId const& from, std::string const& model) {
     wire::v1::Control answer;
     auto* reply = answer.mutable_manifest_reply();
-    reply->set_model(printable(model));
+    reply->set_model(base::one_line(model, name_bytes_max));
     if (auto const known = store_.get(model))
         reply->set_manifest(infer::write_manifest(known->manifest));
     (void)node_.send(from, answer);

@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "base/text.h"
+
 namespace kith::io {
 namespace {
 
@@ -31,12 +33,9 @@ constexpr std::array<std::pair<Code, StatusCode>, 16> table{{
     {Code::internal, StatusCode::UNKNOWN},
 }};
 
-// Cuts at a character boundary: gRPC refuses broken UTF-8 in some languages.
+// gRPC refuses broken UTF-8 in some languages.
 std::string cut(std::string const& text) {
-    if (text.size() <= status_message_bytes_max) return text;
-    std::size_t end = status_message_bytes_max;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    return text.substr(0, end);
+    return std::string(base::utf8_prefix(text, status_message_bytes_max));
 }
 
 }  // namespace
