@@ -31,7 +31,8 @@ const load = async () => {
   try {
     return await import("node-llama-cpp");
   } catch (error) {
-    console.log(`skipped: node-llama-cpp cannot be loaded (${error.code ?? error.message})`);
+    console.log(`skipped: node-llama-cpp cannot be loaded (${error.code ?? error.message}); it needs Node.js 20 or ` +
+        `newer, this is ${process.version}`);
     process.exit(SKIPPED);
   }
 };
