@@ -296,7 +296,7 @@ main() {
     trap 'exit 143' TERM
     folder=$(mktemp -d "${TMPDIR:-/tmp}/kith-demo.XXXXXX")
     # What the caller's environment says about kith must not reach into the demo.
-    unset KITH_CONFIG_DIR KITH_INVITE_TOKEN PROGRESSPALS_INVITE_TOKEN
+    unset "${!KITH_@}" PROGRESSPALS_INVITE_TOKEN
 
     prepare_node operator && prepare_node anna && prepare_node ben
     note "An operator creates a private swarm"

@@ -160,6 +160,14 @@ TEST_CASE("foreign text cannot steer the terminal") {
     CHECK(terminal_safe(std::string_view("\0", 1)) == "?");
 }
 
+TEST_CASE("JSON documents say the same without steering the terminal") {
+    CHECK(json_terminal_safe("{\n  \"a\": \"\xc3\xa4 \xf0\x9f\x99\x82\"\n}") ==
+          "{\n  \"a\": \"\xc3\xa4 \xf0\x9f\x99\x82\"\n}");
+    CHECK(json_terminal_safe("\"\xc2\x9b"
+                             "2J\x7f\xe2\x80\xae\xe2\x81\xa9\"") ==
+          R"("\u009b2J\u007f\u202e\u2069")");
+}
+
 TEST_CASE("numbers and times are shown for people") {
     CHECK(format_bytes(0) == "0 B");
     CHECK(format_bytes(999) == "999 B");

@@ -43,6 +43,11 @@ public:
                 invite->invite_id().substr(0, 8));
         if (output.json()) output.document(*invite);
         output.line(terminal_safe(invite->token()));
+        if (!output.all_written())
+            return output.fail({base::Code::io,
+                                "the token could not be written; take the invite back with: kith "
+                                "invite revoke " +
+                                    invite->invite_id().substr(0, 8)});
         output.note(fmt::format(
             "\nShown once, and stored nowhere. {}, expires: {}. Send it over a channel that you "
             "trust;\nthe other side runs:  KITH_INVITE_TOKEN=... kith join",

@@ -99,8 +99,13 @@ ExitCode run_command_line(std::vector<std::string> const& arguments,
     }
     Context context{.sources = {globals.config_directory, environment, {}},
                     .output = output_of(globals)};
-    for (auto const& [parser, command] : commands)
-        if (parser->parsed()) return command->run(context);
+    for (auto const& [parser, command] : commands) {
+        if (!parser->parsed()) continue;
+        auto const code = command->run(context);
+        if (context.output.all_written() || code != ExitCode::ok) return code;
+        context.output.warn("standard output could not be written: what it should say is lost");
+        return ExitCode::failure;
+    }
     return context.output.fail({base::Code::invalid, "no command; see: kith --help"},
                                ExitCode::usage);
 }

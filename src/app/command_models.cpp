@@ -104,7 +104,7 @@ public:
         if (error || !std::filesystem::is_regular_file(path, error))
             return usage_error(context, {base::Code::not_found, "there is no file " + file_});
         pb::AddModelRequest request;
-        request.set_path(path.string());
+        request.set_path(path.native());
         request.set_name(name_);
         request.set_layers_per_shard(layers_);
         return follow_progress(context, &api::Control::add_model, request);

@@ -46,17 +46,15 @@ base::Status place_files(Settings& settings, SettingsSources const& sources) {
     if (sources.config_directory || !chosen.empty()) {
         settings.config_directory = KITH_TRY(absolute(chosen, "the configuration directory"));
         settings.state_directory = settings.config_directory;
-        settings.control_socket = settings.config_directory / "run" / "control.sock";
     } else {
         settings.config_directory =
             KITH_TRY(xdg_directory(sources.environment, "XDG_CONFIG_HOME", ".config"));
         settings.state_directory =
             KITH_TRY(xdg_directory(sources.environment, "XDG_STATE_HOME", ".local/state"));
-        fs::path const runtime = value_of(sources.environment, "XDG_RUNTIME_DIR");
-        auto const folder =
-            runtime.is_absolute() ? runtime / "kith" : settings.state_directory / "run";
-        settings.control_socket = folder / "control.sock";
     }
+    // Not XDG_RUNTIME_DIR: it differs between a login, cron and su, and goes away with the last
+    // login, while the node lives on.
+    settings.control_socket = settings.state_directory / "run" / "control.sock";
     settings.models_directory = settings.state_directory / "models";
     return {};
 }

@@ -6,8 +6,7 @@
 //
 // Files. With --config-dir (or KITH_CONFIG_DIR) everything lives in that directory, the socket in
 // run/ below it. Otherwise the XDG base directories: config.toml, identity.key and api.key in
-// ~/.config/kith, state.db and models/ in ~/.local/state/kith, the socket in $XDG_RUNTIME_DIR/kith
-// (or run/ of the state directory).
+// ~/.config/kith, state.db, models/ and run/ with the socket in ~/.local/state/kith.
 #pragma once
 
 #include <cstdint>

@@ -215,7 +215,10 @@ base::Result<Written> write_default_config(fs::path const& directory) {
     if (file.get() < 0)
         return fail(Code::io, "cannot create " + path.string() + ": " + reason(errno));
     // The umask may have taken bits away, never added any.
-    KITH_TRY(write_all(file.get(), default_config_text(), path));
+    if (auto written = write_all(file.get(), default_config_text(), path); !written) {
+        (void)::unlink(path.c_str());  // half a file would look like settings of the user
+        return std::unexpected(std::move(written).error());
+    }
     return Written::created;
 }
 

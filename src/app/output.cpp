@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <ctime>
 
@@ -17,9 +18,11 @@ namespace {
 constexpr std::size_t bar_width = 30;
 
 void write(std::FILE* stream, std::string_view text) {
-    // A closed pipe is not an error of ours: the reader has seen enough.
-    (void)std::fwrite(text.data(), 1, text.size(), stream);
-    (void)std::fflush(stream);
+    auto const written = std::fwrite(text.data(), 1, text.size(), stream);
+    if (written == text.size() && std::fflush(stream) == 0) return;
+    // A closed pipe is not an error of ours: the reader has seen enough. Any other stays in the
+    // stream's error flag, which all_written() reads.
+    if (errno == EPIPE) std::clearerr(stream);
 }
 
 // Length of the valid UTF-8 sequence at the front (RFC 3629 section 4), 0 when there is none.
@@ -92,7 +95,7 @@ void Output::document(google::protobuf::Message const& message) const {
 }
 
 void Output::document_text(std::string_view text) const {
-    write(stdout, text);
+    write(stdout, json_terminal_safe(text));
     if (!text.ends_with('\n')) write(stdout, "\n");
 }
 
@@ -144,6 +147,10 @@ void Output::progress_end() const {
     if (chatter_ == Chatter::normal && stderr_is_terminal()) write(stderr, "\r\x1b[K");
 }
 
+bool Output::all_written() const {
+    return std::ferror(stdout) == 0;
+}
+
 ExitCode Output::fail(base::Error const& error, ExitCode code) const {
     write(stderr, "kith: " + terminal_safe(error.message) + "\n");
     if (json()) {
@@ -167,6 +174,28 @@ std::string terminal_safe(std::string_view text) {
         else
             safe += text.substr(0, length);
         text.remove_prefix(std::max<std::size_t>(length, 1));
+    }
+    return safe;
+}
+
+std::string json_terminal_safe(std::string_view json) {
+    std::string safe;
+    safe.reserve(json.size());
+    while (!json.empty()) {
+        auto const length = std::max<std::size_t>(sequence_length(json), 1);
+        auto const sequence = json.substr(0, length);
+        if (!steers_terminal(sequence)) {
+            safe += sequence;
+        } else if (length == 1) {  // DEL; what is below U+0020 is escaped already
+            safe += fmt::format("\\u{:04x}", static_cast<unsigned char>(sequence[0]));
+        } else {
+            unsigned point =
+                static_cast<unsigned char>(sequence[0]) & (length == 2 ? 0x1fU : 0x0fU);
+            for (char const c : sequence.substr(1))
+                point = point << 6U | (static_cast<unsigned char>(c) & 0x3fU);
+            safe += fmt::format("\\u{:04x}", point);
+        }
+        json.remove_prefix(length);
     }
     return safe;
 }

@@ -47,6 +47,9 @@ public:
     void progress(std::string_view what, std::uint64_t done, std::uint64_t total) const;
     void progress_end() const;
 
+    // Whether stdout took everything so far; a reader that closed its pipe counts as served.
+    [[nodiscard]] bool all_written() const;
+
     // The sentence on stderr, with --json also {"error": {"code", "message"}} on stdout.
     ExitCode fail(base::Error const& error) const { return fail(error, exit_code_of(error.code)); }
     ExitCode fail(base::Error const& error, ExitCode code) const;
@@ -60,6 +63,10 @@ private:
 // invalid UTF-8, and the bidirectional overrides (U+200E, U+200F, U+202A to U+202E, U+2066 to
 // U+2069).
 std::string terminal_safe(std::string_view text);
+
+// The same text of a JSON document with those characters as \\u escapes: means the same, steers
+// nothing.
+std::string json_terminal_safe(std::string_view json);
 
 // Code points of UTF-8 text.
 std::size_t characters_count(std::string_view text);

@@ -1,5 +1,5 @@
-// app/signals.h: SIGINT and SIGTERM as a function call on a thread, so that no work happens in a
-// signal handler.
+// app/signals.h: SIGINT, SIGTERM and SIGHUP as a function call on a thread, so that no work happens
+// in a signal handler.
 #pragma once
 
 #include <functional>

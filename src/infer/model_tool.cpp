@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 #include <map>
 #include <numeric>
 
@@ -44,6 +45,13 @@ json::value shown(std::string_view text) {
     return json::value(view(as_utf8(cut) + (cut.size() < text.size() ? "..." : "")));
 }
 
+// JSON has no word for what is not a number.
+json::value number_to_json(double value) {
+    if (std::isnan(value)) return "NaN";
+    if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+    return value;
+}
+
 json::value array_to_json(GgufValue const& value, std::size_t items_max) {
     json::array items;
     auto const count = std::min(value.count(), items_max);
@@ -52,7 +60,8 @@ json::value array_to_json(GgufValue const& value, std::size_t items_max) {
     } else if (auto const integers = value.as_integers()) {
         for (std::size_t i = 0; i < count; ++i) items.emplace_back((*integers)[i]);
     } else if (auto const floats = value.as_floats()) {
-        for (std::size_t i = 0; i < count; ++i) items.emplace_back((*floats)[i]);
+        for (std::size_t i = 0; i < count; ++i)
+            items.push_back(number_to_json(static_cast<double>((*floats)[i])));
     }
     return json::object{{"type", gguf_type_name(value.item_type())},
                         {"count", value.count()},
@@ -65,7 +74,7 @@ json::value value_to_json(GgufValue const& value, std::size_t items_max) {
     if (auto const flag = value.as_bool()) return *flag;
     if (auto const number = value.as_signed()) return *number;
     if (auto const number = value.as_unsigned()) return *number;
-    return value.as_number().value_or(0);
+    return number_to_json(value.as_number().value_or(0));
 }
 
 json::object inspect_file(Gguf const& file, std::size_t items_max) {

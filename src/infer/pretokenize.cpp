@@ -96,7 +96,11 @@ std::size_t modern_rule(Fragment const& text, std::size_t i, std::size_t digits_
     if (text.is_letter(i)) return text.letters_end(i);
     if (!text.is_newline(i) && !text.is_number(i) && text.is_letter(i + 1))
         return text.letters_end(i + 1);
-    if (text.is_number(i)) return std::min(text.numbers_end(i), i + digits_max);
+    if (text.is_number(i)) {
+        auto end = i + 1;  // not numbers_end(): a long run would be walked again for every piece
+        while (end < i + digits_max && text.is_number(end)) ++end;
+        return end;
+    }
     auto const word = text.point(i) == U' ' ? i + 1 : i;
     if (text.is_symbol(word))
         return text.run_end(text.symbols_end(word),

@@ -13,17 +13,27 @@ using base::Result;
 
 namespace {
 
-// The special token at the front of `text`, longest first.
+// The longest special token at the front of `text`.
 std::optional<TokenId> special_at(Tokenizer::Vocabulary const& vocabulary, std::string_view text,
                                   Specials specials) {
-    for (auto const token : vocabulary.specials[static_cast<unsigned char>(text[0])]) {
-        // User-defined tokens are words like any other that happen to be whole; they are found in
-        // any text.
-        if (specials == Specials::as_text && vocabulary.kind(token) != TokenKind::user_defined)
-            continue;
-        if (text.starts_with(vocabulary.text(token))) return token;
+    // User-defined tokens are words like any other that happen to be whole; they are found in any
+    // text.
+    std::span<TokenId const> left =
+        specials == Specials::as_text ? vocabulary.user_defined : vocabulary.specials;
+    std::optional<TokenId> longest;
+    // All that are left share the first `depth` bytes of `text`.
+    for (std::size_t depth = 0; depth < text.size() && !left.empty(); ++depth) {
+        auto const same = std::ranges::equal_range(
+            left, static_cast<unsigned char>(text[depth]), std::less<int>{}, [&](TokenId token) {
+                // What ends here sorts before every byte.
+                auto const candidate = vocabulary.text(token);
+                return depth < candidate.size() ? static_cast<unsigned char>(candidate[depth]) : -1;
+            });
+        left = std::span(same.begin(), same.end());
+        if (!left.empty() && vocabulary.text(left.front()).size() == depth + 1)
+            longest = left.front();
     }
-    return std::nullopt;
+    return longest;
 }
 
 }  // namespace

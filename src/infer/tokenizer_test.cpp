@@ -102,6 +102,18 @@ TEST_CASE("the qwen2 and llama3 rules split digits, newlines and contractions th
     CHECK(words(PreTokenizer::qwen2, "\xff\xfe ab") == Words{"\xff\xfe", " ab"});
 }
 
+TEST_CASE("a long run of one kind of character costs what its length says") {
+    // A rule that walks the rest of the run for each piece would take minutes.
+    for (char const c : {'7', ' ', '\n', '!', 'x'})
+        for (auto const rules : {PreTokenizer::qwen2, PreTokenizer::llama3, PreTokenizer::gpt2,
+                                 PreTokenizer::plain, PreTokenizer::smollm}) {
+            std::string const text(1U << 17U, c);
+            std::size_t bytes = 0;
+            for (auto const word : split_words(rules, text)) bytes += word.size();
+            CHECK(bytes == text.size());
+        }
+}
+
 TEST_CASE("the rules for files that name none cut punctuation and digits further") {
     CHECK(words(PreTokenizer::plain, "ab, 1234!") == Words{"ab", ",", " ", "123", "4", "!"});
     CHECK(words(PreTokenizer::smollm, "ab 12") == Words{"ab", " ", "1", "2"});
@@ -155,6 +167,33 @@ TEST_CASE("text never becomes a control token unless it is asked for") {
     auto const user_defined = tokenizer.find_special("<tool_call>").value();
     CHECK(tokenizer.encode("<tool_call>", Specials::as_text).value() ==
           std::vector<TokenId>{user_defined});
+}
+
+TEST_CASE("of the special tokens at a place the longest counts, however many there are") {
+    GgufWriter writer;
+    writer.add_string("tokenizer.ggml.model", "gpt2");
+    writer.add_string("tokenizer.ggml.pre", "qwen2");
+    std::vector<std::string> texts{"a", "b", "c", "<", "ab", "<a", "<ab>", "<abc", "<a"};
+    std::vector<std::int32_t> kinds{1, 1, 1, 1, 1, 4, 4, 3, 4};  // normal, user-defined, control
+    for (int i = 0; i < 5000; ++i) {
+        texts.push_back("<" + std::to_string(i));
+        kinds.push_back(4);
+    }
+    writer.add_strings("tokenizer.ggml.tokens", texts);
+    writer.add_integers("tokenizer.ggml.token_type", kinds);
+    writer.add_strings("tokenizer.ggml.merges", {"a b"});
+    auto const bytes = writer.to_bytes();
+    auto const tokenizer = Tokenizer::create(Gguf::parse(bytes).value()).value();
+    auto const encoded = [&](std::string_view text, Specials specials) {
+        return tokenizer.encode(text, specials, Begin::none).value();
+    };
+    using Ids = std::vector<TokenId>;
+    CHECK(encoded("<ab><abc<a", Specials::parse) == Ids{6, 7, 5});
+    CHECK(encoded("<ab<abcab", Specials::as_text) == Ids{5, 1, 5, 1, 2, 4});
+    CHECK(encoded("<4999<", Specials::as_text) == Ids{9 + 4999, 3});
+    CHECK(encoded("<", Specials::parse) == Ids{3});
+    // Each place costs the length of the longest match, not the number of tokens.
+    CHECK(encoded(std::string(1U << 17U, '<'), Specials::as_text).size() == 1U << 17U);
 }
 
 TEST_CASE("the beginning token comes first where the model asks for it") {

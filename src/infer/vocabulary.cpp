@@ -199,12 +199,13 @@ void index_specials(Vocabulary& out) {
         if (kind != TokenKind::control && kind != TokenKind::user_defined &&
             kind != TokenKind::unknown)
             continue;
-        if (auto const text = out.text(token); !text.empty())
-            out.specials[static_cast<unsigned char>(text[0])].push_back(token);
+        if (out.text(token).empty()) continue;
+        out.specials.push_back(token);
+        if (kind == TokenKind::user_defined) out.user_defined.push_back(token);
     }
-    for (auto& bucket : out.specials)
-        std::ranges::stable_sort(bucket, std::greater{},
-                                 [&out](TokenId token) { return out.text(token).size(); });
+    auto const text_of = [&out](TokenId token) { return out.text(token); };
+    std::ranges::stable_sort(out.specials, std::less{}, text_of);
+    std::ranges::stable_sort(out.user_defined, std::less{}, text_of);
 }
 
 }  // namespace

@@ -48,8 +48,9 @@ struct Tokenizer::Vocabulary {
     std::unordered_map<std::uint64_t, Merge> merges;        // BPE: by (left, right)
     std::array<TokenId, 256> byte_tokens{};                 // -1: none
 
-    // Control, unknown and user-defined tokens by their first byte, longest text first.
-    std::array<std::vector<TokenId>, 256> specials;
+    // Control, unknown and user-defined tokens, and those of them that are user-defined: by text,
+    // so that the longest at a place is found in the length of its text, however many there are.
+    std::vector<TokenId> specials, user_defined;
     std::optional<TokenId> begin, end, unknown;
     std::vector<TokenId> answer_ends;
 

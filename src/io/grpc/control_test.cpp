@@ -243,7 +243,7 @@ TEST_CASE("every code and its sentence come back as the handler wrote them") {
           base::Code::forbidden, base::Code::not_found, base::Code::conflict,
           base::Code::unavailable, base::Code::timeout, base::Code::cancelled, base::Code::corrupt,
           base::Code::io, base::Code::unsupported, base::Code::internal}) {
-        bench.control.join_code = code;
+        bench.loop.sync([&] { bench.control.join_code = code; });
         Answer<pb::JoinResponse> answer;
         client->join({}, answer.done());
         REQUIRE(answer.result.has_value());

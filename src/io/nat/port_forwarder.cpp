@@ -37,8 +37,8 @@ struct PortForwarder::Impl : std::enable_shared_from_this<Impl> {
         }
         auto const due = keeper.deadline();
         if (!due) return;  // the answer comes next
-        timer.expires_after(std::chrono::microseconds((*due - now).count()));
-        timer.async_wait([self = shared_from_this()](boost::system::error_code code) {
+        timer->expires_after(std::chrono::microseconds((*due - now).count()));
+        timer->async_wait([self = shared_from_this()](boost::system::error_code code) {
             if (!code) self->turn();
         });
     }
@@ -51,18 +51,33 @@ struct PortForwarder::Impl : std::enable_shared_from_this<Impl> {
 
     void stop() {
         stopped = true;
-        timer.cancel();
+        timer.reset();  // now: the context may be gone when the thread lets go of this
         {
             std::lock_guard const lock(mutex);
             stopping = true;
             wake.notify_one();
         }
-        thread.join();
+        std::unique_lock lock(mutex);
+        bool const ended = gone.wait_for(lock, mapper.farewell, [this] { return over; });
+        lock.unlock();
+        // A router that keeps us in a read for ever must not keep the node from stopping: the
+        // thread owns what it uses, and ends with the process.
+        if (ended)
+            thread.join();
+        else
+            thread.detach();
     }
 
     // ---- on its own thread
 
     void work() {
+        run();
+        std::lock_guard const lock(mutex);
+        over = true;
+        gone.notify_one();
+    }
+
+    void run() {
         std::optional<PortMapping> held;
         for (std::unique_lock lock(mutex); !stopping;) {
             wake.wait(lock, [this] { return stopping || wanted.has_value(); });
@@ -71,10 +86,11 @@ struct PortForwarder::Impl : std::enable_shared_from_this<Impl> {
             lock.unlock();
             auto answer = mapper.map(request);
             if (answer) held = *answer;
+            lock.lock();
+            if (stopping) break;  // the context may be gone
             boost::asio::post(context, [self = shared_from_this(), answer = std::move(answer)] {
                 self->on_answer(answer);
             });
-            lock.lock();
         }
         if (held) mapper.release(*held);
     }
@@ -84,14 +100,15 @@ struct PortForwarder::Impl : std::enable_shared_from_this<Impl> {
     PortMapper mapper;
     std::function<void(std::optional<std::uint16_t>)> changed;
     PortKeeper keeper;
-    boost::asio::steady_timer timer;
+    std::optional<boost::asio::steady_timer> timer;
     std::optional<std::uint16_t> announced;
     bool stopped = false;
 
-    std::mutex mutex;  // guards the two below
-    std::condition_variable wake;
+    std::mutex mutex;  // guards the three below
+    std::condition_variable wake, gone;
     std::optional<PortMapping> wanted;
     bool stopping = false;
+    bool over = false;  // the thread touches nothing of others any more
     std::thread thread;
 };
 
@@ -103,7 +120,7 @@ PortForwarder::PortForwarder(boost::asio::io_context& context, ports::Clock cons
                              std::uint16_t port, PortMapper mapper,
                              std::function<void(std::optional<std::uint16_t>)> changed)
     : impl_(std::make_shared<Impl>(context, clock, port, std::move(mapper), std::move(changed))) {
-    impl_->thread = std::thread([impl = impl_.get()] { impl->work(); });
+    impl_->thread = std::thread([impl = impl_] { impl->work(); });
     impl_->turn();
 }
 

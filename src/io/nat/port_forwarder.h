@@ -2,6 +2,7 @@
 // asked for at the start, renewed at half of its lease, given back at the end.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,6 +20,8 @@ namespace kith::io {
 struct PortMapper {
     std::function<base::Result<PortMapping>(PortMapping const&)> map;
     std::function<void(PortMapping const&)> release;
+    // How long the end of the forwarder waits for an answer that is under way.
+    std::chrono::milliseconds farewell = std::chrono::seconds(5);
 };
 PortMapper router_port_mapper();
 
@@ -28,8 +31,8 @@ public:
     // or none any more. Everything named outlives the forwarder.
     PortForwarder(boost::asio::io_context& context, ports::Clock const& clock, std::uint16_t port,
                   PortMapper mapper, std::function<void(std::optional<std::uint16_t>)> changed);
-    // Gives back what stands; waits for the router, some seconds at worst. `changed` is not called
-    // any more.
+    // Gives back what stands; waits for the router, at most mapper.farewell: a call that has not
+    // come back by then is left to the end of the process. `changed` is not called any more.
     ~PortForwarder();
     PortForwarder(PortForwarder const&) = delete;
     PortForwarder& operator=(PortForwarder const&) = delete;

@@ -64,3 +64,27 @@ TEST_CASE("a router that refuses is heard of by nobody, and nothing is given bac
     CHECK_FALSE(released);
     CHECK_FALSE(heard);
 }
+
+TEST_CASE("a router that never answers does not keep the node from stopping") {
+    std::promise<void> asked, answer;
+    auto const answered = answer.get_future().share();
+    std::promise<void> over;
+    {
+        boost::asio::io_context context;
+        FixedClock const clock;
+        PortForwarder const forwarder(
+            context, clock, 8810,
+            {.map = [&, answered](PortMapping const& wanted) -> kith::base::Result<PortMapping> {
+                 asked.set_value();
+                 answered.wait();
+                 return wanted;
+             },
+             .release = [&](PortMapping const&) { over.set_value(); },
+             .farewell = 0ms},
+            [](std::optional<std::uint16_t>) {});
+        asked.get_future().get();
+    }
+    // The answer comes when forwarder and context are gone: the mapping is still given back.
+    answer.set_value();
+    over.get_future().get();
+}

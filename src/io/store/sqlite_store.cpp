@@ -143,8 +143,13 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open_once(
     std::filesystem::path const& file) {
     auto const old_mask = umask(0077);
     sqlite3* handle = nullptr;
+    // NOFOLLOW refuses links anywhere in the path, and folders above ours may well be links (a
+    // moved home): only the file itself must not be one.
+    std::error_code unresolved;
+    auto const folder = std::filesystem::canonical(file.parent_path(), unresolved);
+    auto const resolved = unresolved ? file : folder / file.filename();
     int const opened = sqlite3_open_v2(
-        file.c_str(), &handle,
+        resolved.c_str(), &handle,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
         nullptr);
     auto database = std::make_unique<Database>(handle);

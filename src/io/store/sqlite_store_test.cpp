@@ -102,6 +102,18 @@ TEST_CASE("the file is private, and a second process is told who is in the way")
     CHECK(base::as_text(*(*again)->get("a", id(1)).value()) == "kept");
 }
 
+TEST_CASE("the folder may be reached over a link, the file itself may not be one") {
+    TemporaryFile file;
+    auto const real = file.folder.path() / "real";
+    auto const link = file.folder.path() / "link";
+    std::filesystem::create_directory(real);
+    std::filesystem::create_directory_symlink(real, link);
+    REQUIRE(io::SqliteStore::open(link / "state.db").has_value());
+    CHECK(std::filesystem::exists(real / "state.db"));
+    std::filesystem::create_symlink(real / "state.db", real / "other.db");
+    CHECK_FALSE(io::SqliteStore::open(real / "other.db").has_value());
+}
+
 TEST_CASE("a file that is no database is refused, not overwritten") {
     TemporaryFile file;
     auto* out = fopen(file.path.c_str(), "w");
