@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/sabotage.h"
-#include "node/binding_store.h"
+#include "node/membership/binding_store.h"
 #include "trust/admission.h"
 #include "wire/multiaddr.h"
 

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "identity/contexts.h"
-#include "node/coordinator.h"
+#include "node/membership/coordinator.h"
 #include "node/node.h"
 
 using namespace kith;

@@ -5,9 +5,9 @@
 
 #include <deque>
 
-#include "node/host.h"
-#include "node/joiner.h"
-#include "node/peer_channel.h"
+#include "node/link/host.h"
+#include "node/membership/joiner.h"
+#include "node/peers/peer_channel.h"
 #include "swarm_bench.h"
 
 namespace kith::adversary {

@@ -6,7 +6,7 @@
 #include "crypto/hash.h"
 #include "hostile.h"
 #include "identity/nickname.h"
-#include "node/dispatch_rules.h"
+#include "node/dispatch/dispatch_rules.h"
 #include "wire/writer.h"
 
 using namespace kith;
