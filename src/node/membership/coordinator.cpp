@@ -1,6 +1,7 @@
 #include "node/membership/coordinator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
@@ -64,40 +65,6 @@ base::Result<membership::Revocation> parse_revocation(ports::Row const& row) {
     return revocation;
 }
 
-// What today's members say about a binding that somebody shows.
-enum class Standing { known, newer, stranger };
-base::Result<Standing> standing_of(identity::IdentityBinding const& binding,
-                                   std::vector<ports::Row> const& members) {
-    auto const root = identity::RootId::of(binding.body.root);
-    auto standing = Standing::stranger;
-    for (auto const& row : members) {
-        auto const entry = KITH_TRY(membership::decode_entry(row.value));
-        auto const known = KITH_TRY(identity::decode_binding(entry.binding));
-        if (!base::equal(row.key, root.bytes)) {
-            // Two members with one key would make every list invalid for everybody.
-            bool const taken = known.body.operational == binding.body.operational;
-            if (!KITH_GUARD("E4.one_root", !taken))
-                return fail(Code::conflict, "this key is another member's already");
-            continue;
-        }
-        standing = Standing::known;
-        if (known == binding) continue;
-        // Nobody is accused by a binding that its root did not sign.
-        KITH_TRY(identity::verify_binding(binding, binding.body.not_before));
-        bool const is_newer = binding.body.counter > known.body.counter;
-        if (!KITH_GUARD("E5.update_counter", is_newer))
-            return binding.body.counter < known.body.counter
-                       ? fail(Code::conflict,
-                              "these keys were replaced by newer ones of the same identity")
-                       : fail(Code::corrupt,
-                              "another binding with the same number is known here: this identity "
-                              "is used on two machines, or came out of a backup. Run on the right "
-                              "one: kith identity rotate");
-        standing = Standing::newer;
-    }
-    return standing;
-}
-
 base::Status check_options(InviteOptions const& options) {
     if (!KITH_GUARD("P16.uses_range",
                     options.uses_max >= 1 && options.uses_max <= membership::invite_uses_max))
@@ -134,8 +101,43 @@ base::Result<Coordinator> Coordinator::create(Edges edges, Swarm const& swarm, b
     Coordinator coordinator(edges, swarm.id);
     auto const stored = KITH_TRY(edges.store.get(version_table, swarm.id));
     if (stored && stored->size() == 8) coordinator.version_ = base::load_be<std::uint64_t>(*stored);
+    for (auto const& row : KITH_TRY(edges.store.scan(member_table, membership::members_max))) {
+        auto const entry = KITH_TRY(membership::decode_entry(row.value));
+        auto const binding = KITH_TRY(identity::decode_binding(entry.binding));
+        coordinator.keys_[binding.body.operational] = identity::RootId::of(binding.body.root);
+    }
     KITH_TRY(coordinator.rebuild(now));
     return coordinator;
+}
+
+// What today's members say about a binding that somebody shows. By keys: whoever has a link may
+// ask this.
+base::Result<Coordinator::Known> Coordinator::known_by(
+    identity::IdentityBinding const& binding) const {
+    auto const root = identity::RootId::of(binding.body.root);
+    // Two members with one key would make every list invalid for everybody.
+    auto const owner = keys_.find(binding.body.operational);
+    bool const taken = owner != keys_.end() && owner->second != root;
+    if (!KITH_GUARD("E4.one_root", !taken))
+        return fail(Code::conflict, "this key is another member's already");
+    auto const row = KITH_TRY(edges_.store.get(member_table, root.bytes));
+    if (!row) return Known{};
+    Known known{.standing = Standing::known, .entry = KITH_TRY(membership::decode_entry(*row))};
+    auto const listed = KITH_TRY(identity::decode_binding(known.entry.binding));
+    if (listed == binding) return known;
+    // Nobody is accused by a binding that its root did not sign.
+    KITH_TRY(identity::verify_binding(binding, binding.body.not_before));
+    bool const is_newer = binding.body.counter > listed.body.counter;
+    if (!KITH_GUARD("E5.update_counter", is_newer))
+        return binding.body.counter < listed.body.counter
+                   ? fail(Code::conflict,
+                          "these keys were replaced by newer ones of the same identity")
+                   : fail(Code::corrupt,
+                          "another binding with the same number is known here: this identity is "
+                          "used on two machines, or came out of a backup. Run on the right one: "
+                          "kith identity rotate");
+    known.standing = Standing::newer;
+    return known;
 }
 
 // Signs the log as the next version. The version is stored before the list is shown to anybody, so
@@ -233,21 +235,19 @@ base::Result<membership::LookupId> Coordinator::revoke_invite(std::string_view p
     return *found;
 }
 
-// Checks everything that can be checked without counting, and encodes the log entry.
+// Checks everything that can be checked without counting, and encodes the log entry. Whoever has a
+// link may ask: what costs little comes first, and the signatures of roots come last.
 base::Result<base::Bytes> Coordinator::entry_for(wire::v1::JoinRequest const& request,
                                                  AuthenticatedPeer const& peer,
                                                  base::UnixTime now) const {
-    auto const binding = KITH_TRY(identity::verify_binding(
-        KITH_TRY(identity::decode_binding(base::as_bytes(request.binding()))), now));
-    if (!KITH_GUARD("E4.link_key", binding.node_id() == peer.peer().node_id()))
-        return fail(Code::unauthorized, "the identity binding is not of the machine that sent it");
     if (request.lookup_id().size() != 32 || request.statement_signature().size() != 64)
         return fail(Code::invalid, "the join request is malformed");
-    auto const rows = KITH_TRY(edges_.store.invites(invites_max));
-    auto const row = std::ranges::find_if(rows, [&](auto const& invite) {
-        return base::equal(invite.lookup_id, base::as_bytes(request.lookup_id()));
-    });
-    if (row == rows.end()) return fail(Code::not_found, "this invite is not known here");
+    auto binding = KITH_TRY(identity::decode_binding(base::as_bytes(request.binding())));
+    bool const is_its_own = binding.body.operational == peer.peer().public_key();
+    if (!KITH_GUARD("E4.link_key", is_its_own))
+        return fail(Code::unauthorized, "the identity binding is not of the machine that sent it");
+    auto const row = KITH_TRY(edges_.store.invite(base::as_bytes(request.lookup_id())));
+    if (!row) return fail(Code::not_found, "this invite is not known here");
     auto const record = KITH_TRY(parse_record(row->record));
     auto const certificate = KITH_TRY(membership::check_certificate(
         record.certificate, edges_.identity.root_public_key(), swarm_id_));
@@ -256,12 +256,13 @@ base::Result<base::Bytes> Coordinator::entry_for(wire::v1::JoinRequest const& re
                             .joined = now};
     std::ranges::copy(base::as_bytes(request.statement_signature()),
                       entry.statement_signature.begin());
-    auto const statement =
-        membership::join_statement(swarm_id_, certificate->lookup_id, binding.root_id());
+    auto const statement = membership::join_statement(swarm_id_, certificate->lookup_id,
+                                                      identity::RootId::of(binding.body.root));
     bool const holds_token = crypto::ed25519_verify(certificate->invite_public_key, statement,
                                                     entry.statement_signature);
     if (!KITH_GUARD("P2.token", holds_token))
         return fail(Code::unauthorized, "this invite is not known here");
+    KITH_TRY(identity::verify_binding(std::move(binding), now));
     return membership::encode_entry(entry);
 }
 
@@ -273,12 +274,11 @@ base::Result<wire::v1::Grant> Coordinator::redeem(wire::v1::JoinRequest const& r
     auto const root_id = identity::RootId::of(binding.body.root);
     if (root_id == edges_.identity.root_id())
         return fail(Code::conflict, "the operator is a member already");
-    auto const members = KITH_TRY(edges_.store.scan(member_table, membership::members_max));
     KITH_TRY(check_not_removed(root_id));
     auto value = entry;
-    bool const is_known = KITH_TRY(standing_of(binding, members)) != Standing::stranger;
+    bool const is_known = KITH_TRY(known_by(binding)).standing != Standing::stranger;
     bool const is_new = KITH_GUARD("P5.join_again", !is_known);
-    if (is_new && members.size() + 1 >= membership::members_max)
+    if (is_new && keys_.size() + 1 >= membership::members_max)
         return fail(Code::too_large, "this swarm is full");
     if (!is_new) {
         // The member has it all; it may have lost it, but its place on the list stays as it is.
@@ -287,7 +287,10 @@ base::Result<wire::v1::Grant> Coordinator::redeem(wire::v1::JoinRequest const& r
     }
     auto const invite = KITH_TRY(edges_.store.invite_redeem(
         base::as_bytes(request.lookup_id()), root_id.bytes, now, member_table, value));
-    if (is_new) KITH_TRY(rebuild(now));
+    if (is_new) {
+        keys_[binding.body.operational] = root_id;
+        KITH_TRY(rebuild(now));
+    }
     set_addresses(peer.peer().node_id(), acceptable_addresses(request.addresses()));
     auto const record = KITH_TRY(parse_record(invite.record));
     wire::v1::Grant grant;
@@ -305,24 +308,21 @@ base::Status Coordinator::check_not_removed(identity::RootId const& root) const 
     return {};
 }
 
-// Where the key of `entry` listened, unless it is the one that stays.
-void Coordinator::forget_address(membership::Entry const& entry,
-                                 crypto::Ed25519PublicKey const& stays) {
-    auto const binding = identity::decode_binding(entry.binding);
-    if (binding && binding->body.operational != stays)
-        addresses_.erase(identity::NodeId{binding->body.operational});
+// The key is nobody's any more, nor is where it listened.
+void Coordinator::forget_key(crypto::Ed25519PublicKey const& key) {
+    keys_.erase(key);
+    addresses_.erase(identity::NodeId{key});
 }
 
 base::Result<bool> Coordinator::update_binding(base::ByteView encoded, base::UnixTime now) {
     auto binding = KITH_TRY(identity::decode_binding(encoded));
     auto const root_id = identity::RootId::of(binding.body.root);
     KITH_TRY(check_not_removed(root_id));
-    auto const members = KITH_TRY(edges_.store.scan(member_table, membership::members_max));
-    auto const standing = KITH_TRY(standing_of(binding, members));
-    if (standing == Standing::stranger)
+    auto known = KITH_TRY(known_by(binding));
+    if (known.standing == Standing::stranger)
         return fail(Code::forbidden, "this machine is no member of this swarm");
-    if (standing == Standing::known && !is_behind_) return false;
-    if (standing == Standing::known) {
+    if (known.standing == Standing::known && !is_behind_) return false;
+    if (known.standing == Standing::known) {
         KITH_TRY(rebuild(now));
         return true;
     }
@@ -334,12 +334,12 @@ base::Result<bool> Coordinator::update_binding(base::ByteView encoded, base::Uni
         return fail(Code::unavailable, "a new binding is taken once a minute; try again later");
     auto const operational = binding.body.operational;
     KITH_TRY(identity::verify_binding(std::move(binding), now));
-    auto const row = std::ranges::find_if(
-        members, [&](auto const& member) { return base::equal(member.key, root_id.bytes); });
-    auto entry = KITH_TRY(membership::decode_entry(row->value));
-    forget_address(entry, operational);
-    entry.binding = base::to_bytes(encoded);
-    KITH_TRY(edges_.store.put(member_table, root_id.bytes, membership::encode_entry(entry)));
+    auto const before = std::exchange(known.entry.binding, base::to_bytes(encoded));
+    KITH_TRY(edges_.store.put(member_table, root_id.bytes, membership::encode_entry(known.entry)));
+    if (auto const old = identity::decode_binding(before);
+        old && old->body.operational != operational)
+        forget_key(old->body.operational);
+    keys_[operational] = root_id;
     updated_[root_id] = now;  // of members only, so at most members_max
     KITH_TRY(rebuild(now));
     return true;
@@ -383,9 +383,9 @@ base::Status Coordinator::remove(identity::RootId const& root, base::UnixTime no
     revocation.signature = base::to_bytes(KITH_TRY(edges_.identity.sign_root(
         identity::context::revocation, body, KITH_TRY(random_secret<32>(edges_.rng)))));
     KITH_TRY(edges_.store.put(revocation_table, root.bytes, encode_revocation(revocation)));
-    if (auto const row = KITH_TRY(edges_.store.get(member_table, root.bytes)))
-        forget_address(KITH_TRY(membership::decode_entry(*row)), {});
     KITH_TRY(edges_.store.erase(member_table, root.bytes));
+    auto const key = std::ranges::find(keys_, root, [](auto const& one) { return one.second; });
+    if (key != keys_.end()) forget_key(crypto::Ed25519PublicKey(key->first));
     updated_.erase(root);
     return rebuild(now);
 }

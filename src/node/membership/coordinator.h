@@ -98,8 +98,13 @@ private:
     base::Result<base::Bytes> entry_for(wire::v1::JoinRequest const& request,
                                         AuthenticatedPeer const& peer, base::UnixTime now) const;
     base::Status check_not_removed(identity::RootId const& root) const;
-    void forget_address(proto::membership::Entry const& entry,
-                        crypto::Ed25519PublicKey const& stays);
+    enum class Standing { stranger, known, newer };
+    struct Known {
+        Standing standing = Standing::stranger;
+        proto::membership::Entry entry{};  // of the log, unless a stranger's
+    };
+    base::Result<Known> known_by(identity::IdentityBinding const& binding) const;
+    void forget_key(crypto::Ed25519PublicKey const& key);
     void add_addresses(wire::v1::ListReply& reply) const;
 
     Edges edges_;
@@ -111,6 +116,7 @@ private:
     std::map<identity::NodeId, std::vector<std::string>>
         addresses_;                                       // of members only; at most members_max
     std::map<identity::RootId, base::UnixTime> updated_;  // members' last new binding
+    std::map<crypto::Ed25519PublicKey, identity::RootId> keys_;  // of the members in the log
 };
 
 // At most four addresses of at most 128 characters each that parse as multiaddrs; the rest is

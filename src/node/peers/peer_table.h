@@ -66,9 +66,8 @@ struct LinkState {  // one proved connection
     ports::SocketAddress remote;
     Path path = Path::direct;
     base::Instant since;
-    bool admitted = false;                                 // as a member
-    bool tolerated = false;                                // as a stranger, by [trust] policy
-    std::map<StreamId, wire::FrameReader> join_streams{};  // of a stranger, at the coordinator
+    bool admitted = false;   // as a member
+    bool tolerated = false;  // as a stranger, by [trust] policy
 };
 
 class PeerTable {
