@@ -90,7 +90,6 @@ void Node::admit(ports::ConnectionId id, base::Instant now) {
     link.admitted = true;
     host_->vouch(id);
     peer->link = id;
-    peer->link_direction = link.direction;
     peer->link_since = now;
     peer->dialling.reset();
     welcome(id, Audience::member, now);

@@ -40,7 +40,6 @@ struct Peer {
     std::size_t next_address = 0;
     std::optional<ports::ConnectionId> dialling;
     std::optional<ports::ConnectionId> link;  // admitted
-    Direction link_direction = Direction::outbound;
     base::Instant link_since;
     std::optional<StreamId> stream;
     std::unique_ptr<PeerChannel> channel;
