@@ -146,3 +146,53 @@ TEST_CASE("bytes of a frame that are still under way are no room for others") {
     static_cast<void>(sent_by(session));
     CHECK_FALSE(session.feed(more, start).has_value());
 }
+
+TEST_CASE("a reset takes effect although the peer has filled the queue of answers") {
+    Session session(Role::listener, start);
+    for (std::uint32_t i = 0; i < streams_inbound_max; ++i)
+        REQUIRE(session.feed(frame(update(1 + 2 * i, flag_syn, 0)), start).has_value());
+    for (std::uint32_t i = 1; i < control_frames_max; ++i)  // a ping of ours stands there already
+        REQUIRE(session.feed(frame(update(10001 + 2 * i, flag_syn, 0)), start).has_value());
+    session.reset(StreamId{1});
+    CHECK_FALSE(session.knows(StreamId{1}));
+    CHECK(session.open().has_value());  // the session lives
+    auto const sent = sent_by(session);
+    CHECK(std::ranges::count_if(sent, [](auto const& header) {
+              return header.stream == 1 && header.has(flag_rst);
+          }) == 1);
+    CHECK(session.feed(frame(update(99999, flag_syn, 0)), start).has_value());
+    CHECK(session.knows(StreamId{99999}));
+}
+
+TEST_CASE("resets that are not sent yet keep the places of their streams, both ways") {
+    Session session(Role::listener, start);
+    auto const open_and_reset = [&](std::uint32_t id) {
+        REQUIRE(session.feed(frame(update(id, flag_syn, 0)), start).has_value());
+        bool const opened = session.knows(StreamId{id});
+        while (session.poll_event()) {
+        }
+        session.reset(StreamId{id});
+        return opened;
+    };
+    std::uint32_t id = 1;
+    for (std::size_t i = 0; i < streams_inbound_max; ++i, id += 2) CHECK(open_and_reset(id));
+    CHECK_FALSE(open_and_reset(id));
+    CHECK(session.streams_count() == 0);
+    // One answer for each of them, one for the stream too many, our ping.
+    CHECK(sent_by(session).size() == streams_inbound_max + 2);
+    CHECK(open_and_reset(id));
+    // The id of a stream whose reset waits is not free.
+    CHECK_FALSE(session.feed(frame(update(id, flag_syn, 0)), start).has_value());
+
+    Session own(Role::dialer, start);
+    std::vector<StreamId> ours;
+    for (std::uint32_t i = 0; i < streams_outbound_max; ++i) {
+        ours.push_back(own.open().value());
+        static_cast<void>(sent_by(own));
+        REQUIRE(own.feed(frame(update(1 + 2 * i, flag_ack, 0)), start).has_value());
+    }
+    for (auto const one : ours) own.reset(one);
+    CHECK(own.open().error().code == Code::too_large);
+    CHECK(sent_by(own).size() == streams_outbound_max);
+    CHECK(own.open().has_value());
+}
