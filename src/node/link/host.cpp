@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ranges>
 
 #include "base/check.h"
 #include "crypto/x25519.h"
@@ -135,7 +136,24 @@ void Host::consumed(ConnectionId id, StreamId stream, std::size_t size) {
     link->consumed(stream, size);
 }
 
+// Not where the link came up: that may be inside of a connection which carries this one.
+void Host::end_surplus() {
+    for (; !proved_inbound_.empty(); proved_inbound_.pop_front()) {
+        auto const is_its = [&peer = proved_inbound_.front()](auto const& entry) {
+            return entry.second.direction == Direction::inbound && entry.second.proved == peer;
+        };
+        auto its = connections_ | std::views::filter(is_its);
+        auto const count = static_cast<std::size_t>(std::ranges::distance(its));
+        if (count <= options_.limits.inbound_per_peer_max) continue;
+        auto const oldest = std::ranges::min_element(
+            its, {}, [](auto const& entry) { return entry.second.proved_nth; });
+        take_down(oldest.base(), {.code = Code::too_large,
+                                  .message = "the peer has newer connections to this machine"});
+    }
+}
+
 std::optional<HostEvent> Host::poll_event() {
+    end_surplus();
     if (events_.empty()) return std::nullopt;
     auto event = std::move(events_.front());
     events_.pop_front();
@@ -293,7 +311,9 @@ void Host::on_link_event(Connections::iterator connection, LinkEvent&& event) {
     HostEvent forwarded{.connection = connection->first, .what = StreamEnded{}};  // replaced below
     if (auto* const up = std::get_if<LinkUp>(&event)) {
         state.dial_deadline.reset();
-        state.is_proved = true;
+        state.proved = up->peer.peer();
+        state.proved_nth = ++proved_count_;
+        if (state.direction == Direction::inbound) proved_inbound_.push_back(*state.proved);
         forwarded.what = PeerConnected{.peer = up->peer,
                                        .remote = state.remote,
                                        .direction = state.direction,
@@ -332,9 +352,9 @@ void Host::take_down(Connections::iterator connection, Error reason) {
 }
 
 LinkDown Host::describe_down(Connection const& connection, Error reason) {
-    auto const stage = connection.is_proved ? trust::LinkStage::proved
-                       : connection.link    ? trust::LinkStage::handshake
-                                            : trust::LinkStage::connecting;
+    auto const stage = connection.proved ? trust::LinkStage::proved
+                       : connection.link ? trust::LinkStage::handshake
+                                         : trust::LinkStage::connecting;
     return {.reason = std::move(reason),
             .stage = stage,
             .remote = connection.remote,

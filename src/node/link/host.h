@@ -13,7 +13,8 @@
 // Invariants: 1. links_count() <= connections_max, relayed ones included. 2. at most
 // pending_inbound_max accepted links are unproven, at most pending_per_ip_max of them from one
 // address (for a relayed one: its relay's). 3. after LinkDown{id} no event names id again. 4. no
-// relayed connection carries another.
+// relayed connection carries another. 5. after poll_event() at most inbound_per_peer_max
+// inbound connections of one peer are up; the oldest were ended.
 #pragma once
 
 #include <cstddef>
@@ -43,6 +44,9 @@ struct HostLimits {
     std::size_t pending_inbound_max = 32;
     std::size_t pending_per_ip_max = 16;  // also of proved strangers: keys cost nothing
     std::size_t strangers_max = 96;       // inbound, whoever the owner has not vouched for
+    // Inbound and proved, of one peer id. The newest stay: after a crash the old ones are dead and
+    // do not know it yet.
+    std::size_t inbound_per_peer_max = 8;
     base::Duration handshake_timeout = std::chrono::seconds(5);
     base::Duration dial_timeout = std::chrono::seconds(10);  // TCP connect and handshake together
 };
@@ -148,6 +152,7 @@ private:
     Link* link_of(ports::ConnectionId id);
     void drain(Connections::iterator connection, base::Instant now);
     void take_down(Connections::iterator connection, base::Error reason);
+    void end_surplus();
     [[nodiscard]] static LinkDown describe_down(Connection const& connection, base::Error reason);
     void touch(Connections::iterator connection);
     void start(Connections::iterator connection, LinkRole role, base::Instant now);
@@ -177,6 +182,8 @@ private:
     std::uint64_t next_dial_ = 2;          // even ids are ours, odd ones the driver's
     std::deque<ports::NetworkOutput> outputs_;
     std::deque<HostEvent> events_;
+    std::uint64_t proved_count_ = 0;               // connections so far
+    std::deque<identity::PeerId> proved_inbound_;  // since the last poll_event()
 };
 
 }  // namespace kith::node

@@ -15,8 +15,9 @@ struct Host::Connection {
     std::optional<Carrier> carrier;  // of a relayed one, from carry() or accept_relayed() on
     base::Bytes unsent;              // of a relayed one: its carrier did not take it yet
     bool transmit_queued = false;    // a Transmit stands in outputs_
-    bool is_proved = false;          // PeerConnected was said
-    bool is_vouched = false;         // the owner knows the peer: no stranger's share is used up
+    std::optional<identity::PeerId> proved;  // PeerConnected was said
+    std::uint64_t proved_nth = 0;            // a higher one is newer
+    bool is_vouched = false;  // the owner knows the peer: no stranger's share is used up
 };
 
 }  // namespace kith::node

@@ -234,6 +234,31 @@ TEST_CASE("the connection beyond the last allowed one is refused, dialled or acc
     CHECK(machine.host->links_count() == 3);
 }
 
+TEST_CASE("of many connections that one peer proves, the newest stay; what was dialled stays too") {
+    HostLimits const limits{.pending_per_ip_max = 99, .inbound_per_peer_max = 3};
+    Wire wire({}, {.limits = limits, .accepted_protocols = {}});
+    auto const dial = [](Machine& from, Machine const& to) {
+        auto const id = from.host->dial({.ip = "10.0.0.2", .port = 1}, to.identity.peer_id(), {});
+        REQUIRE(id.has_value());
+        return *id;
+    };
+    std::vector<ConnectionId> dialled;
+    for (int i = 0; i < 3; ++i) dialled.push_back(dial(wire.a, wire.b));
+    wire.run();
+    CHECK(wire.b.host->links_count() == 3);
+    for (int i = 0; i < 20; ++i) {
+        dialled.push_back(dial(wire.a, wire.b));
+        wire.run();
+        CHECK(wire.b.host->links_count() == 3);
+    }
+    CHECK(of<LinkDown>(wire.b).size() == 20);
+    CHECK(of<LinkDown>(wire.b)[0].reason.code == Code::too_large);
+    // Which: on the other end exactly the last three are still there.
+    CHECK(wire.a.host->links_count() == 3);
+    for (std::size_t i = dialled.size() - 3; i < dialled.size(); ++i)
+        CHECK(wire.a.host->open_stream(dialled[i], "/x", {}).has_value());
+}
+
 TEST_CASE("without randomness no link is made") {
     Machine machine(1);
     machine.rng.broken = true;

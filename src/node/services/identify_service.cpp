@@ -117,7 +117,7 @@ void IdentifyService::answer(Carrier const& at, Peer& peer, Instant now) {
     peer.answers.push_back(now);
     edges_.host.write(at.connection, at.stream, statement(peer));
     edges_.host.close_write(at.connection, at.stream);
-    streams_.insert_or_assign(at, Told{});
+    streams_.insert_or_assign(at, Told{now + identify_timeout});
 }
 
 void IdentifyService::accept_push(Carrier const& at, Peer const& peer, Instant now) {
@@ -220,7 +220,7 @@ void IdentifyService::push(ConnectionId id, Peer const& peer, Instant now) {
     if (!stream) return;
     edges_.host.write(id, *stream, statement(peer));
     edges_.host.close_write(id, *stream);
-    streams_.insert_or_assign(Carrier{id, *stream}, Told{});
+    streams_.insert_or_assign(Carrier{id, *stream}, Told{now + identify_timeout});
 }
 
 // In a push, what is not there has not changed. A bad peer record is as good as none.
@@ -257,20 +257,24 @@ PeerIdentity const* IdentifyService::peer(ConnectionId id) const {
 
 // ---- time
 
+// Pings have none: they are few, and theirs is to stay open.
+std::optional<Instant> IdentifyService::deadline_of(Stream const& stream) {
+    if (auto const* reading = std::get_if<Reading>(&stream)) return reading->deadline;
+    if (auto const* told = std::get_if<Told>(&stream)) return told->deadline;
+    return std::nullopt;
+}
+
 std::optional<Instant> IdentifyService::deadline() const {
     std::optional<Instant> first;
     for (auto const& [at, stream] : streams_)
-        if (auto const* reading = std::get_if<Reading>(&stream))
-            first = first ? std::min(*first, reading->deadline) : reading->deadline;
+        if (auto const due = deadline_of(stream)) first = first ? std::min(*first, *due) : *due;
     return first;
 }
 
 void IdentifyService::on_deadline(Instant now) {
     std::vector<Carrier> late;
     for (auto const& [at, stream] : streams_)
-        if (auto const* reading = std::get_if<Reading>(&stream);
-            reading && reading->deadline <= now)
-            late.push_back(at);
+        if (auto const due = deadline_of(stream); due && *due <= now) late.push_back(at);
     for (auto const& at : late) {
         streams_.erase(at);
         edges_.host.reset(at.connection, at.stream);

@@ -94,7 +94,9 @@ private:
         proto::ping::Responder responder;
         bool ended = false;
     };
-    struct Told {};  // our side is written and closed; waits for the other's end
+    struct Told {  // our side is written and closed; waits for the other's end
+        base::Instant deadline;
+    };
     using Stream = std::variant<Reading, Pinged, Told>;
 
     bool on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, base::Instant now);
@@ -107,6 +109,7 @@ private:
     void push(ports::ConnectionId id, Peer const& peer, base::Instant now);
     void learn(Peer& peer, proto::identify::Info said, Reading::Kind kind, base::Instant now);
     void echo(Carrier const& at, Pinged& ping);
+    [[nodiscard]] static std::optional<base::Instant> deadline_of(Stream const& stream);
     [[nodiscard]] base::Bytes statement(Peer const& peer) const;
 
     Edges edges_;

@@ -1,6 +1,7 @@
 #include "node/services/identify_service.h"
 
 #include <array>
+#include <set>
 
 #include "identity/envelope.h"
 #include "node/services/service_net_test.h"
@@ -178,6 +179,28 @@ TEST_CASE("two pushes of a peer may be under way, the third is reset, and they e
     CHECK(pair.a.heard<StreamReset>(pair.a_link).size() == 1);
     pair.net.pass(identify_timeout);
     CHECK(pair.a.heard<StreamReset>(pair.a_link).size() == 1 + identify_pushes_max);
+}
+
+TEST_CASE("a peer that never closes its half holds no stream of identify or push for long") {
+    Pair pair;
+    pair.befriend();
+    pair.net.run();
+    auto const asked = pair.open(identify::protocol);  // answered; the test never closes it
+    pair.net.run();
+    CHECK_FALSE(pair.said_on(asked).empty());
+    // A push to a machine that takes the stream and then says nothing more about it.
+    pair.a.answers_identify = false;
+    pair.b.identify.set_addresses({at("/ip4/5.6.7.8/tcp/8810")}, pair.net.clock.at);
+    pair.net.run();
+    auto const pushed = pair.a.heard<StreamOpened>(pair.a_link);
+    REQUIRE(pushed.back().protocol == identify::push_protocol);
+    pair.net.pass(identify_timeout - 1us);
+    CHECK(pair.a.heard<StreamReset>(pair.a_link).empty());
+    pair.net.pass(1us);
+    auto const resets = pair.a.heard<StreamReset>(pair.a_link);
+    REQUIRE(resets.size() == 2);
+    CHECK(std::set{resets[0].id, resets[1].id} == std::set{asked, pushed.back().id});
+    CHECK(pair.b.heard<LinkDown>(pair.b_link).empty());
 }
 
 TEST_CASE("pings are echoed on two streams at a time, and a stream ends when its asker is done") {

@@ -71,7 +71,8 @@ struct Machine {
     Identity identity;
     SocketAddress at;
     std::unique_ptr<Host> host;
-    bool consumes = true;  // gives credit for stream data back
+    bool consumes = true;          // gives credit for stream data back
+    bool answers_identify = true;  // its identify service hears what happens
     Grant grant = Grant::unlimited;
     RelayService service;
     IdentifyService identify;
@@ -115,7 +116,7 @@ struct Net {
         while (auto event = from.host->poll_event()) {
             moved = true;
             if (from.service.on_event(*event, clock.at)) continue;
-            if (from.identify.on_event(*event, clock.at)) continue;
+            if (from.answers_identify && from.identify.on_event(*event, clock.at)) continue;
             if (auto const* data = std::get_if<StreamData>(&event->what); data && from.consumes)
                 from.host->consumed(event->connection, data->id, data->bytes.size());
             from.events.push_back(std::move(*event));

@@ -41,11 +41,15 @@ Status Router::on_peer_added(PeerId const& peer, Version version, Direction dire
                              std::string ip, Instant now) {
     if (peers_.contains(peer)) return fail(Code::conflict, "gossip: the peer is here already");
     if (peers_.size() >= peers_max) return fail(Code::too_large, "gossip: too many peers");
+    // One that comes back finds its messages from before: they are still in its share.
+    auto const waiting = std::ranges::count_if(
+        pending_, [&peer](auto const& entry) { return entry.second.relay == peer; });
     auto const added = peers_
                            .emplace(peer, Peer{.version = version,
                                                .direction = direction,
                                                .topics = {},
                                                .outbox = {},
+                                               .pending = static_cast<std::size_t>(waiting),
                                                .idontwant = {}})
                            .first;
     score_.add(peer, std::move(ip), now);

@@ -120,6 +120,23 @@ TEST_CASE("messages wait for a verdict up to a limit, in all and per peer, and n
     CHECK(bench.router.pending_count() == 0);
 }
 
+TEST_CASE("a peer that comes back has the share of messages that its first visit left") {
+    Bench bench;
+    gather(bench, 6);
+    for (std::size_t i = 0; i < pending_per_peer_max - 1; ++i)
+        CHECK(bench.message(0, "t", "a" + std::to_string(i)).has_value());
+    bench.router.on_peer_removed(peer_of(0), bench.now);
+    bench.add(0);
+    CHECK(bench.message(0, "t", "b").has_value());
+    CHECK(bench.message(0, "t", "one too many").has_value());
+    CHECK(bench.router.pending_count() == pending_per_peer_max);
+    bench.accept_all();
+    CHECK(bench.router.pending_count() == 0);
+    for (std::size_t i = 0; i <= pending_per_peer_max; ++i)
+        CHECK(bench.message(0, "t", "c" + std::to_string(i)).has_value());
+    CHECK(bench.router.pending_count() == pending_per_peer_max);
+}
+
 TEST_CASE("pending messages are bounded in bytes") {
     Bench bench;
     gather(bench, 4);

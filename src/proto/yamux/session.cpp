@@ -37,6 +37,10 @@ bool Session::is_ours(StreamId id) const {
     return odd == (role_ == Role::dialer);
 }
 
+std::size_t& Session::count_of(StreamId id) {
+    return is_ours(id) ? outbound_count_ : inbound_count_;
+}
+
 Status Session::feed(ByteView in, Instant now) {
     if (failed_) return fail(Code::conflict, "the session has failed before");
     heard_at_ = now;
@@ -120,7 +124,8 @@ Status Session::on_syn(Header const& header) {
     if (is_ours(id)) return refuse("peer opened a stream with our parity");
     if (streams_.contains(id)) return refuse("peer opened a stream twice");
     // The owner would take what is left of the old stream for the new one's.
-    if (ended_unseen_.contains(id)) return refuse("peer opened a stream with the id of another");
+    if (ended_unseen_.contains(id) || resets_.contains(id))
+        return refuse("peer opened a stream with the id of another");
     // Before anything is created: the first body must already fit (GHSA-vxx9-2994-q338).
     if (header.type == Type::data && header.length > window_initial)
         return refuse("data beyond the window");
@@ -248,6 +253,14 @@ bool Session::poll_transmit(base::Bytes& out, Instant now) {
     for (auto const& header : control_) append_header(out, header);
     control_.clear();
     pongs_count_ = 0;
+    for (auto const id : resets_) {
+        append_header(out, {.type = Type::window_update,
+                            .flags = flag_rst,
+                            .stream = static_cast<std::uint32_t>(id),
+                            .length = 0});
+        --count_of(id);
+    }
+    resets_.clear();
     while (!failed_ && !ready_.empty() && out.size() - start < transmit_bytes_max) {
         auto const stream = streams_.find(ready_.front());
         ready_.pop_front();
@@ -339,7 +352,7 @@ void Session::remove(Streams::iterator stream) {
     auto const& state = stream->second;
     received_total_ -= state.unconsumed;
     windows_total_ -= state.receive_window;
-    --(is_ours(stream->first) ? outbound_count_ : inbound_count_);
+    --count_of(stream->first);
     if (!state.acknowledged) --unacknowledged_count_;
     // At once: a peer that opens, resets and never reads must not make this queue grow.
     if (state.queued) std::erase(ready_, stream->first);
@@ -395,11 +408,8 @@ void Session::reset(StreamId id) {
     bool const never_sent = (stream->second.flags_pending & flag_syn) != 0;
     remove(stream);
     if (never_sent) return;
-    // When the queue is full the session has failed, which also ends the stream.
-    static_cast<void>(queue_control({.type = Type::window_update,
-                                     .flags = flag_rst,
-                                     .stream = static_cast<std::uint32_t>(id),
-                                     .length = 0}));
+    resets_.insert(id);
+    ++count_of(id);
 }
 
 void Session::consumed(StreamId id, std::size_t size) {

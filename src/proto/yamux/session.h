@@ -45,7 +45,7 @@ inline constexpr std::size_t streams_outbound_max = 256;
 inline constexpr std::size_t streams_unacknowledged_max =
     128;                                                // outbound, of the 256 peers must bear
 inline constexpr std::size_t pongs_max = 32;            // queued answers to the peer's pings
-inline constexpr std::size_t control_frames_max = 512;  // queued resets and pongs
+inline constexpr std::size_t control_frames_max = 512;  // queued pongs, and refusals of new streams
 inline constexpr std::size_t transmit_bytes_max = 256 * 1024;  // about, per poll_transmit
 inline constexpr std::uint32_t data_body_max = 16 * 1024;  // of a frame we send: streams take turns
 inline constexpr base::Duration ping_interval = std::chrono::seconds(30);  // of silence
@@ -96,8 +96,11 @@ public:
     // the buffer is free.
     std::size_t write(StreamId id, base::ByteView bytes);
     void close_write(
-        StreamId id);         // FIN behind what was written; unknown ids are ignored, as below
-    void reset(StreamId id);  // RST; discards both directions; no event follows
+        StreamId id);  // FIN behind what was written; unknown ids are ignored, as below
+    // RST; discards both directions; no event follows. Always takes effect. Until the RST is sent
+    // the stream keeps its place among those of its direction, so that what waits here has their
+    // limit.
+    void reset(StreamId id);
     // The owner is done with `size` bytes of StreamData; more than were delivered is our bug
     // (asserted).
     void consumed(StreamId id, std::size_t size);
@@ -146,6 +149,7 @@ private:
     void grow_window(Stream& stream, base::Instant now);
     void send_ping(base::Instant now);
     [[nodiscard]] bool is_ours(StreamId id) const;
+    [[nodiscard]] std::size_t& count_of(StreamId id);
 
     Role role_;
     std::uint32_t next_id_;
@@ -153,6 +157,7 @@ private:
     std::size_t inbound_count_ = 0, outbound_count_ = 0, unacknowledged_count_ = 0;
     std::deque<StreamId> ready_;  // streams with a frame to send, each once
     std::deque<Header> control_;
+    std::set<StreamId> resets_;  // ours that wait to be sent; still in inbound_ or outbound_count_
     std::size_t pongs_count_ = 0;  // of control_
     std::deque<Event> events_;
     std::set<StreamId>
