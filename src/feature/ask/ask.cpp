@@ -4,6 +4,7 @@
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
+#include "base/text.h"
 
 namespace kith::ask {
 
@@ -15,6 +16,7 @@ constexpr base::Duration expire_interval = std::chrono::seconds(30);
 // A member that has no lease yet hears nothing (P5), so what is served is said again and again.
 constexpr base::Duration announce_interval = std::chrono::seconds(5);
 constexpr std::size_t shards_for_boomerang_min = 3;  // S82
+constexpr std::size_t names_bytes_max = 256;         // of a model that several members announce
 }  // namespace
 
 base::Result<std::unique_ptr<Ask>> Ask::create(Options options, node::Node& node,
@@ -306,8 +308,11 @@ ModelCard Ask::card(LoadedModel const& model) const {
 std::vector<ModelCard> Ask::models() const {
     std::vector<ModelCard> cards;
     for (auto const& [id, model] : store_.all()) cards.push_back(card(*model));
-    for (auto const& [id, name] : exchange_.announced()) {
+    for (auto const& [id, names] : exchange_.announced()) {
         if (store_.get(id)) continue;
+        std::string name;  // what it is really called only its manifest says
+        for (auto const& said : names) name += (name.empty() ? "" : " or ") + said;
+        name = base::one_line(name, names_bytes_max);
         auto const shards = shards_elsewhere(id);
         cards.push_back({.id = id, .name = name, .shards_remote = {shards.begin(), shards.end()}});
     }
