@@ -102,6 +102,7 @@ class PumpingService final : public ask::Service {
 public:
     PumpingService(ask::Service& inner, std::function<void()> pump)
         : inner_(inner), pump_(std::move(pump)) {}
+    [[nodiscard]] bool has_room() const override { return inner_.has_room(); }
     base::Result<ask::QuestionId> ask(ask::Question question, ask::Listener listener) override {
         auto id = inner_.ask(std::move(question), std::move(listener));
         pump_();

@@ -207,9 +207,9 @@ base::Result<Plan> Ask::make_plan(Question const& question) const {
     auto const context =
         std::min<std::size_t>(plan.model->manifest.context_length, positions_max_max);
     if (plan.prompt.size() >= context)
-        return fail(Code::invalid, "the conversation has " + std::to_string(plan.prompt.size()) +
-                                       " tokens, the model reads " + std::to_string(context) +
-                                       " at most");
+        return fail(Code::too_large, "the conversation has " + std::to_string(plan.prompt.size()) +
+                                         " tokens, the model reads " + std::to_string(context) +
+                                         " at most");
     plan.tokens_max = std::min<std::size_t>(question.tokens_max, context - plan.prompt.size());
     plan.sampling = {
         .temperature = question.temperature, .top_k = question.top_k, .top_p = question.top_p};
@@ -219,14 +219,18 @@ base::Result<Plan> Ask::make_plan(Question const& question) const {
 
 // --- questions
 
+bool Ask::has_room() const {
+    return running_.size() < questions_running_max || waiting_.size() < questions_waiting_max;
+}
+
 base::Result<QuestionId> Ask::ask(Question question, Listener listener) {
+    if (!has_room())
+        return fail(Code::unavailable, "too many questions wait already; try again later");
     auto const id = next_id_++;
     if (running_.size() < questions_running_max) {
         KITH_TRY(start_question(id, question, listener));
         return id;
     }
-    if (waiting_.size() >= questions_waiting_max)
-        return fail(Code::too_large, "too many questions wait already; try again later");
     KITH_TRY(make_plan(question));  // say at once what will not work
     waiting_.push_back({id, std::move(question), std::move(listener)});
     return id;
