@@ -58,6 +58,7 @@ void Ask::reload(std::filesystem::path const& folder, std::function<void(base::S
     auto load = std::make_shared<Load>();
     ++loads_running_;
     pool_.submit(
+        ports::Lane::files,
         [load, folder, threads = store_.threads()] {
             load->model = load_model(folder, threads, load->warnings);
         },
@@ -250,7 +251,8 @@ base::Status Ask::start_question(QuestionId id, Question const& question,
         // The pipeline is still on the stack; it dies with the last reference, after this turn.
         auto const found = running_.find(id);
         if (found == running_.end()) return;
-        pool_.submit([] {}, [keep = found->second] {});
+        pool_.submit(
+            ports::Lane::own, [] {}, [keep = found->second] {});
         running_.erase(found);
         start_waiting();
     };
@@ -334,6 +336,7 @@ void Ask::add_model(AddRequest request, OnProgress progress, OnModel done) {
         });
     };
     pool_.submit(
+        ports::Lane::files,
         [job, request, directory = store_.directory(), tell] {
             job->folder =
                 cut_into(directory, request.file, request.name, request.layers_per_shard, tell);

@@ -346,6 +346,7 @@ void ShardExchange::shard_complete(base::Instant now) {
     auto const part = fetch_->part;
     auto const entry = fetch_->entry();
     pool_.submit(
+        ports::Lane::files,
         [verdict, part, entry] {
             auto const mapped = infer::MappedFile::open(part.string());
             *verdict = mapped ? infer::verify_shard(mapped->bytes(), entry)

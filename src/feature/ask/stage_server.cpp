@@ -204,7 +204,10 @@ base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& 
     served->position_next += forward.rows();
     served->used = now;
     ++served->waiting;
-    pool_.submit([work] { work->run(); }, [this, key, work] { on_computed(key, work); });
+    auto const lane =
+        message.sender() == node_.identity().node_id() ? ports::Lane::own : ports::Lane::members;
+    pool_.submit(
+        lane, [work] { work->run(); }, [this, key, work] { on_computed(key, work); });
     return {};
 }
 
