@@ -20,11 +20,12 @@ public:
         ask::Listener listener;
     };
 
+    bool has_room() const override { return open.size() < queue_max; }
     base::Result<ask::QuestionId> ask(ask::Question question, ask::Listener listener) override {
         if (refusal) return std::unexpected(*refusal);
         if (question.model != "guide" && question.model != card().id)
             return base::fail(base::Code::not_found, "no such model");
-        if (open.size() >= queue_max) return base::fail(base::Code::too_large, "the queue is full");
+        if (!has_room()) return base::fail(base::Code::unavailable, "the queue is full");
         auto const id = next_id_++;
         open[id] = {std::move(question), std::move(listener)};
         if (on_ask) on_ask(id);

@@ -110,6 +110,10 @@ std::unique_ptr<HttpExchange> HttpDoor::handle(Admitted const& admitted, std::st
 }
 
 std::unique_ptr<HttpExchange> HttpDoor::handle_chat(std::string body, HttpReply& reply) {
+    if (!service_.has_room()) {  // before anything is made of a body of up to 32 MiB
+        reply.respond(error_response(error_queue_full()));
+        return nullptr;
+    }
     auto call = parse_chat_request(base::as_bytes(body));
     if (!call) {
         reply.respond(error_response(call.error()));

@@ -250,7 +250,7 @@ TEST_CASE("S61: what the service refuses has the right status, and a retry hint 
         bool retry;
     };
     for (auto const& row :
-         {Row{base::Code::too_large, 429, true}, Row{base::Code::unavailable, 503, true},
+         {Row{base::Code::too_large, 400, false}, Row{base::Code::unavailable, 503, true},
           Row{base::Code::forbidden, 403, false}, Row{base::Code::internal, 500, false}}) {
         Bench bench;
         bench.service.refusal = base::Error{row.code, "no"};
@@ -261,6 +261,36 @@ TEST_CASE("S61: what the service refuses has the right status, and a retry hint 
             fields, [](HeaderField const& field) { return field.name == "retry-after"; });
         CHECK(has == row.retry);
     }
+}
+
+TEST_CASE("S61: a full queue is 429 with a retry hint, whatever the body says") {
+    Bench bench;
+    bench.service.queue_max = 0;
+    CHECK(bench.chat("no json") == nullptr);
+    CHECK(bench.answered() == 429);
+    CHECK(bench.reply.responses[0].body.find("queue_full") != std::string::npos);
+    CHECK(bench.service.open.empty());
+}
+
+TEST_CASE("a conversation that the model cannot read is told as OpenAI tells it, now or later") {
+    auto const is_overflow = [](HttpResponse const& response) {
+        CHECK(response.status == 400);
+        CHECK(response.body.find(R"("type":"invalid_request_error")") != std::string::npos);
+        CHECK(response.body.find(R"("param":"messages")") != std::string::npos);
+        CHECK(response.body.find(R"("code":"context_length_exceeded")") != std::string::npos);
+        CHECK(std::ranges::none_of(
+            response.fields, [](HeaderField const& field) { return field.name == "retry-after"; }));
+    };
+    Bench bench;
+    bench.service.refusal = base::Error{base::Code::too_large, "too long"};
+    CHECK(bench.chat(ask_whole) == nullptr);
+    REQUIRE(bench.reply.responses.size() == 1);
+    is_overflow(bench.reply.responses[0]);
+    bench.service.refusal.reset();
+    auto const exchange = bench.chat(ask_stream);  // no byte of the stream is out yet
+    bench.service.say(1, ask::Failed{{base::Code::too_large, "too long"}});
+    REQUIRE(bench.reply.responses.size() == 2);
+    is_overflow(bench.reply.responses[1]);
 }
 
 TEST_CASE("an unknown model is 404 and named in the sentence") {

@@ -6,6 +6,7 @@
 #include "api/http_bind.h"
 #include "api/http_origin.h"
 #include "api/http_routes.h"
+#include "base/code_of.h"
 
 namespace kith::api {
 namespace {
@@ -161,6 +162,26 @@ TEST_CASE("S51: the address the connection arrived at and configured names are o
     CHECK_FALSE(host_allowed("other.example", lan, names));
     CHECK_FALSE(host_allowed("x.kith.example.org", lan, names));
     CHECK_FALSE(host_allowed("kith.example.org.evil.example", lan, names));
+}
+
+TEST_CASE("S51: names that could be no Host are refused when they are configured") {
+    CHECK(check_host_names({}).has_value());
+    for (char const* name : {"kith.example.org", "KITH.example.org:8443", "localhost:9000",
+                             "192.168.1.20:8800", "[2001:db8::1]", "[2001:db8::1]:8443", "a_b"}) {
+        INFO(std::string(name));
+        CHECK(check_host_names({name}).has_value());
+    }
+    for (char const* name :
+         {"", "*", "*.example.org", "http://kith.example.org", "kith.example.org/", "a b", "a,b",
+          "kith.example.org:", "kith.example.org:0", "kith.example.org:65536", "a:b", "::1",
+          "2001:db8::1", "[]", "[::1", "user@kith.example.org", "kith.example.org:80 "}) {
+        INFO(std::string(name));
+        CHECK(base::code_of(check_host_names({name})) == base::Code::invalid);
+    }
+    HostNames names(hosts_count_max, "a.example");
+    CHECK(check_host_names(names).has_value());
+    names.push_back("b.example");
+    CHECK(base::code_of(check_host_names(names)) == base::Code::too_large);
 }
 
 TEST_CASE("S51: a foreign Origin is refused, our own and none are not") {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api/http_message.h"
+#include "base/result.h"
 
 namespace kith::api {
 
@@ -18,6 +19,10 @@ namespace kith::api {
 // case.
 using HostNames = std::vector<std::string>;
 inline constexpr std::size_t hosts_count_max = 16;
+
+// Code::too_large: more than hosts_count_max. Code::invalid: something that no browser sends as
+// Host: a scheme, a path, a wildcard, a blank, a port that is none. An IPv6 address is in brackets.
+base::Status check_host_names(HostNames const& names);
 
 // Host is localhost, 127.0.0.1, [::1] or the address the connection arrived at, each with the port
 // it arrived at (none is also right for port 80), or a configured name, with its own port, with the

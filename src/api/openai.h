@@ -45,8 +45,10 @@ struct [[nodiscard]] ApiResult : std::expected<T, ApiError> {
     using std::expected<T, ApiError>::expected;
 };
 
-// The one table from our codes to HTTP. too_large from the service means a full queue: 429.
+// The one table from our codes to HTTP. too_large from the service means that the conversation does
+// not fit the model's context: OpenAI's context_length_exceeded, 400.
 ApiError api_error(base::Error const& error);
+ApiError error_queue_full();                             // 429; has_room() of the service is false
 ApiError error_model_not_found(std::string_view model);  // `model` must be valid UTF-8
 HttpResponse error_response(ApiError const& error);
 std::string error_json(ApiError const& error);

@@ -30,7 +30,7 @@ Row row_of(base::Code code) {
         case base::Code::conflict:
             return {409, "invalid_request_error", "conflict", 0};
         case base::Code::too_large:
-            return {429, "rate_limit_error", "queue_full", 1};
+            return {400, "invalid_request_error", "context_length_exceeded", 0};
         case base::Code::unavailable:
             return {503, "server_error", "unavailable", 2};
         case base::Code::cancelled:
@@ -59,7 +59,16 @@ ApiError api_error(base::Error const& error) {
     ApiError out{.status = row.status, .message = error.message, .type = row.type};
     out.code = row.code;
     if (error.code == base::Code::not_found) out.param = "model";
+    if (error.code == base::Code::too_large) out.param = "messages";
     if (row.retry_after_s > 0) out.retry_after_s = row.retry_after_s;
+    return out;
+}
+
+ApiError error_queue_full() {
+    ApiError out{.status = 429, .type = "rate_limit_error"};
+    out.message = "Too many questions wait already; try again later.";
+    out.code = "queue_full";
+    out.retry_after_s = 1;
     return out;
 }
 

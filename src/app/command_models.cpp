@@ -1,6 +1,7 @@
 // models list|add|fetch|drop.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "app/arguments.h"
@@ -26,6 +27,16 @@ std::string ranges(google::protobuf::RepeatedField<std::uint32_t> const& shards)
     return text.empty() ? "-" : text;
 }
 
+// The beginning of its id: enough to name it, or all of it where a name or a beginning is shared.
+std::string shown_id(pb::ModelsResponse const& models, pb::Model const& model) {
+    auto const beginning = model.id().substr(0, 12);
+    bool const shared = std::ranges::any_of(models.models(), [&](pb::Model const& other) {
+        return other.id() != model.id() &&
+               (other.name() == model.name() || other.id().starts_with(beginning));
+    });
+    return shared ? model.id() : beginning;
+}
+
 class ModelsList final : public Command {
 public:
     explicit ModelsList(CLI::App&) {}
@@ -39,7 +50,7 @@ public:
         std::vector<std::vector<std::string>> rows{
             {"NAME", "ID", "SIZE", "SHARDS", "HERE", "WITH MEMBERS", "ANSWERS", "PRIVACY"}};
         for (auto const& model : models->models())
-            rows.push_back({model.name(), model.id().substr(0, 12), format_bytes(model.bytes()),
+            rows.push_back({model.name(), shown_id(*models, model), format_bytes(model.bytes()),
                             std::to_string(model.shards_count()), ranges(model.shards_local()),
                             ranges(model.shards_remote()), model.answerable() ? "yes" : "no",
                             model.encrypted_pipeline() ? "encrypted pipeline" : "-"});

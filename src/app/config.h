@@ -46,6 +46,7 @@ struct Settings {
     std::vector<Endpoint> announce;  // told to others instead of what we listen on; may be empty
     PortMappingMode port_mapping = PortMappingMode::automatic;
     Endpoint http;                       // OpenAI endpoint; port 0: any free one
+    std::vector<std::string> api_hosts;  // other names of it: api/http_origin.h
     std::optional<std::string> api_key;  // only when given explicitly (P20), never empty or blank
 
     bool encrypted_pipeline = false;

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <numeric>
 
+#include "api/http_origin.h"
 #include "trust/admission.h"
 
 namespace kith::app {
@@ -69,6 +70,12 @@ base::Status apply_api_port(Settings& settings, Values const& values) {
     return {};
 }
 
+base::Status apply_api_hosts(Settings& settings, Values const& values) {
+    KITH_TRY(api::check_host_names(values));
+    settings.api_hosts = values;
+    return {};
+}
+
 base::Status apply_api_key(Settings& settings, Values const& values) {
     auto const& key = values.front();
     bool const printable = std::ranges::all_of(key, [](char c) { return c > ' ' && c < '\x7f'; });
@@ -130,7 +137,7 @@ base::Status apply_trust_allow_list(Settings& settings, Values const& values) {
 }
 
 // There is deliberately no key that turns encryption or the admission of members off (claim M9).
-constexpr std::array<Key, 13> keys{{
+constexpr std::array<Key, 14> keys{{
     {"node.listen", KeyKind::list, R"(["0.0.0.0:8810"])",
      "Where other members reach this node: HOST:PORT, [IPv6]:PORT; port 0 takes any free one.",
      apply_listen},
@@ -146,6 +153,10 @@ constexpr std::array<Key, 13> keys{{
      "The OpenAI endpoint. A host that others can reach is refused unless api.key is set.",
      apply_api_host},
     {"api.port", KeyKind::integer, "8800", "0 takes any free one.", apply_api_port},
+    {"api.hosts", KeyKind::list, "[]",
+     "Other names and ports under which clients reach the endpoint, behind a proxy or a tunnel:\n"
+     "[\"kith.example.org\", \"localhost:9000\"]. Requests to names not listed are refused.",
+     apply_api_hosts},
     {"api.key", KeyKind::text, "",
      "The bearer key of the endpoint. Without it one is generated into api.key beside this file.",
      apply_api_key},

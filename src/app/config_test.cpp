@@ -234,6 +234,23 @@ TEST_CASE("the default file is private, is left alone the second time, and means
     CHECK(parsed->empty());  // all commented out
 }
 
+TEST_CASE("other host names of the endpoint come from a list, and what could be none is refused") {
+    Folder folder;
+    folder.write("[api]\nhosts = [\"kith.example.org\", \"localhost:9000\"]\n");
+    auto sources = folder.sources();
+    auto settings = load_settings(sources);
+    REQUIRE(settings.has_value());
+    CHECK(settings->api_hosts == std::vector<std::string>{"kith.example.org", "localhost:9000"});
+    sources.environment = {{"KITH_API_HOSTS", "a.example,b.example:8443"}};
+    settings = load_settings(sources);
+    REQUIRE(settings.has_value());
+    CHECK(settings->api_hosts == std::vector<std::string>{"a.example", "b.example:8443"});
+    for (char const* const wrong : {"*", "http://kith.example.org", "a.example/"}) {
+        sources.environment = {{"KITH_API_HOSTS", wrong}};
+        CHECK(base::code_of(load_settings(sources)) == base::Code::invalid);
+    }
+}
+
 TEST_CASE("the values shown in the default file are the built-in ones") {
     Settings const built_in =
         *load_settings({.config_directory = "/tmp/x", .environment = {}, .flags = {}});

@@ -102,6 +102,7 @@ class PumpingService final : public ask::Service {
 public:
     PumpingService(ask::Service& inner, std::function<void()> pump)
         : inner_(inner), pump_(std::move(pump)) {}
+    [[nodiscard]] bool has_room() const override { return inner_.has_room(); }
     base::Result<ask::QuestionId> ask(ask::Question question, ask::Listener listener) override {
         auto id = inner_.ask(std::move(question), std::move(listener));
         pump_();
@@ -276,8 +277,8 @@ base::Status Daemon::Implementation::open_http() {
         if (!stored) return std::unexpected(stored.error());
         key.emplace(KITH_TRY(api::ApiKey::create(base::as_text(stored->text.view()))));
     }
-    door_ =
-        std::make_unique<api::HttpDoor>(std::move(*key), api::HostNames{}, *service_, clock_, rng_);
+    door_ = std::make_unique<api::HttpDoor>(std::move(*key), settings_.api_hosts, *service_, clock_,
+                                            rng_);
     http_ = std::make_unique<io::HttpServer>(
         context_, *door_, io::HttpServerOptions{}, [this](auto const& line) {
             log_.line("http " + line.method + " " + line.path + " " + std::to_string(line.status) +

@@ -328,3 +328,37 @@ TEST_CASE("S72: a member that holds two separate parts of a model is two hops of
     bench.run_for(std::chrono::seconds(1));
     CHECK(first.ask->kv_bytes() == 0);
 }
+
+TEST_CASE("S72: refused forwards trouble neither the log nor a machine that they name as asker") {
+    SwarmBench bench;
+    auto& victim = bench.add_operator();
+    bench.add_model(victim);
+    auto& named = bench.add_member(victim);
+    Hostile member(bench);
+    member.join(victim, bench.invite(victim));
+    member.open_session(victim);
+    REQUIRE(member.session_ready());
+    auto const model = victim.ask->models().at(0).id;
+    auto const failures_at = [](auto const& controls) {
+        return std::ranges::count_if(
+            controls, [](wire::v1::Control const& heard) { return heard.has_stage_failed(); });
+    };
+    auto const lines_before = victim.log.size();
+    constexpr int times = 100;
+    for (int i = 0; i < times; ++i) {
+        member.send(forward_to(named.identity.node_id(), victim.identity.node_id(), model, 0, 1),
+                    base::Bytes(64 * 4));
+        bench.settle();
+    }
+    CHECK(victim.log.size() - lines_before == 7);  // 1, 2, 4, 8, 16, 32, 64
+    CHECK(std::ranges::none_of(named.recorder.controls,
+                               [](auto const& heard) { return heard.message.has_stage_failed(); }));
+    CHECK(failures_at(member.controls) == times);
+    // Its own request, refused: the route is proved, so the asker hears it.
+    member.controls.clear();
+    auto other = forward_to(member.identity.node_id(), victim.identity.node_id(), model, 0, 1);
+    other.mutable_forward()->set_rows(0);
+    member.send(other, base::Bytes(64 * 4));
+    bench.settle();
+    REQUIRE(failures_at(member.controls) == 1);
+}

@@ -147,7 +147,8 @@ def refusal(kith):
         operator.fetch(last, last)
         swarm.check(operator.ask(QUESTION).status == 200, "control: with the shard it is answered")
         long = operator.ask("word " * 4000)
-        swarm.check(long.status == 400 and "the model reads" in long.error["message"],
+        swarm.check(long.status == 400 and long.error["code"] == "context_length_exceeded"
+                    and "the model reads" in long.error["message"],
                     f"a conversation that is too long: {long.status} {long.error}")
 
 

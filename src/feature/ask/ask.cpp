@@ -4,6 +4,7 @@
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
+#include "base/text.h"
 
 namespace kith::ask {
 
@@ -15,6 +16,7 @@ constexpr base::Duration expire_interval = std::chrono::seconds(30);
 // A member that has no lease yet hears nothing (P5), so what is served is said again and again.
 constexpr base::Duration announce_interval = std::chrono::seconds(5);
 constexpr std::size_t shards_for_boomerang_min = 3;  // S82
+constexpr std::size_t names_bytes_max = 256;         // of a model that several members announce
 }  // namespace
 
 base::Result<std::unique_ptr<Ask>> Ask::create(Options options, node::Node& node,
@@ -56,6 +58,7 @@ void Ask::reload(std::filesystem::path const& folder, std::function<void(base::S
     auto load = std::make_shared<Load>();
     ++loads_running_;
     pool_.submit(
+        ports::Lane::files,
         [load, folder, threads = store_.threads()] {
             load->model = load_model(folder, threads, load->warnings);
         },
@@ -205,9 +208,9 @@ base::Result<Plan> Ask::make_plan(Question const& question) const {
     auto const context =
         std::min<std::size_t>(plan.model->manifest.context_length, positions_max_max);
     if (plan.prompt.size() >= context)
-        return fail(Code::invalid, "the conversation has " + std::to_string(plan.prompt.size()) +
-                                       " tokens, the model reads " + std::to_string(context) +
-                                       " at most");
+        return fail(Code::too_large, "the conversation has " + std::to_string(plan.prompt.size()) +
+                                         " tokens, the model reads " + std::to_string(context) +
+                                         " at most");
     plan.tokens_max = std::min<std::size_t>(question.tokens_max, context - plan.prompt.size());
     plan.sampling = {
         .temperature = question.temperature, .top_k = question.top_k, .top_p = question.top_p};
@@ -217,14 +220,18 @@ base::Result<Plan> Ask::make_plan(Question const& question) const {
 
 // --- questions
 
+bool Ask::has_room() const {
+    return running_.size() < questions_running_max || waiting_.size() < questions_waiting_max;
+}
+
 base::Result<QuestionId> Ask::ask(Question question, Listener listener) {
+    if (!has_room())
+        return fail(Code::unavailable, "too many questions wait already; try again later");
     auto const id = next_id_++;
     if (running_.size() < questions_running_max) {
         KITH_TRY(start_question(id, question, listener));
         return id;
     }
-    if (waiting_.size() >= questions_waiting_max)
-        return fail(Code::too_large, "too many questions wait already; try again later");
     KITH_TRY(make_plan(question));  // say at once what will not work
     waiting_.push_back({id, std::move(question), std::move(listener)});
     return id;
@@ -244,7 +251,8 @@ base::Status Ask::start_question(QuestionId id, Question const& question,
         // The pipeline is still on the stack; it dies with the last reference, after this turn.
         auto const found = running_.find(id);
         if (found == running_.end()) return;
-        pool_.submit([] {}, [keep = found->second] {});
+        pool_.submit(
+            ports::Lane::own, [] {}, [keep = found->second] {});
         running_.erase(found);
         start_waiting();
     };
@@ -306,8 +314,11 @@ ModelCard Ask::card(LoadedModel const& model) const {
 std::vector<ModelCard> Ask::models() const {
     std::vector<ModelCard> cards;
     for (auto const& [id, model] : store_.all()) cards.push_back(card(*model));
-    for (auto const& [id, name] : exchange_.announced()) {
+    for (auto const& [id, names] : exchange_.announced()) {
         if (store_.get(id)) continue;
+        std::string name;  // what it is really called only its manifest says
+        for (auto const& said : names) name += (name.empty() ? "" : " or ") + said;
+        name = base::one_line(name, names_bytes_max);
         auto const shards = shards_elsewhere(id);
         cards.push_back({.id = id, .name = name, .shards_remote = {shards.begin(), shards.end()}});
     }
@@ -325,6 +336,7 @@ void Ask::add_model(AddRequest request, OnProgress progress, OnModel done) {
         });
     };
     pool_.submit(
+        ports::Lane::files,
         [job, request, directory = store_.directory(), tell] {
             job->folder =
                 cut_into(directory, request.file, request.name, request.layers_per_shard, tell);

@@ -34,6 +34,7 @@ public:
     ~Ask() override;
 
     // --- Service
+    [[nodiscard]] bool has_room() const override;
     base::Result<QuestionId> ask(Question question, Listener listener) override;
     void cancel(QuestionId id) override;
     std::vector<ModelCard> models() const override;

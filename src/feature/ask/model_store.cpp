@@ -10,8 +10,6 @@ using base::fail;
 
 namespace {
 
-constexpr std::size_t prefix_chars_min = 6;
-
 base::Result<base::Bytes> read_small_file(fs::path const& path, std::size_t size_max) {
     std::error_code error;
     auto const size = fs::file_size(path, error);
@@ -152,6 +150,14 @@ base::Result<fs::path> cut_into(fs::path const& models, fs::path const& file,
     return cut;
 }
 
+bool is_called(std::string const& id, std::string const& name, std::string const& wanted) {
+    constexpr std::size_t id_chars = 64;  // BLAKE3, hex
+    bool const is_id = wanted.size() == id_chars &&
+                       wanted.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (is_id) return id == wanted;
+    return name == wanted || (wanted.size() >= prefix_chars_min && id.starts_with(wanted));
+}
+
 base::Result<ModelStore> ModelStore::open(fs::path directory, std::size_t threads) {
     std::error_code error;
     fs::create_directories(directory, error);
@@ -191,12 +197,10 @@ base::Result<LoadedModelPtr> ModelStore::find(std::string const& wanted) const {
     }
     LoadedModelPtr match;
     for (auto const& [id, model] : models_) {
-        bool const fits = id == wanted || model->manifest.name == wanted ||
-                          (wanted.size() >= prefix_chars_min && id.starts_with(wanted));
-        if (!fits) continue;
+        if (!is_called(id, model->manifest.name, wanted)) continue;
         if (match)
-            return fail(Code::conflict,
-                        "several models are called that; use the id of: kith models list");
+            return fail(Code::conflict, "several models are called that; use an id instead: " +
+                                            match->id + " or " + id);
         match = model;
     }
     if (!match)

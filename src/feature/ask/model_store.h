@@ -50,6 +50,12 @@ base::Result<std::filesystem::path> cut_into(std::filesystem::path const& models
                                              std::string const& name, std::size_t layers_per_shard,
                                              infer::Progress const& progress);
 
+// Does somebody who says `wanted` mean this model? By its whole id, by a prefix of it of at least
+// prefix_chars_min characters, or by name. What looks like a whole id is nothing else, so that no
+// name stands in the way of one.
+bool is_called(std::string const& id, std::string const& name, std::string const& wanted);
+inline constexpr std::size_t prefix_chars_min = 6;
+
 class ModelStore {
 public:
     // Makes the directory (0700). Does not load; call load_model for each of folders().
@@ -65,8 +71,7 @@ public:
     void put(LoadedModelPtr model);
     void forget(std::string const& id) { models_.erase(id); }
     [[nodiscard]] LoadedModelPtr get(std::string const& id) const;
-    // By id, a unique prefix of at least 6 characters of one, or name; empty: the only one there
-    // is.
+    // By id, unique prefix of one, or name, as is_called() has it; empty: the only one there is.
     [[nodiscard]] base::Result<LoadedModelPtr> find(std::string const& model) const;
     [[nodiscard]] std::map<std::string, LoadedModelPtr> const& all() const { return models_; }
 

@@ -114,6 +114,7 @@ void Pipeline::start(base::Instant now) {
 void Pipeline::on_worker(std::function<void()> work, std::function<void()> then) {
     auto cancelled = cancelled_;
     pool_.submit(
+        ports::Lane::own,
         [work = std::move(work), cancelled] {
             if (!*cancelled) work();
         },

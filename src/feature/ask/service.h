@@ -71,9 +71,12 @@ class Service {
 public:
     virtual ~Service() = default;
 
+    // S61: whether a question that is asked now is taken, at once or when it is its turn. Otherwise
+    // ask() returns Code::unavailable.
+    [[nodiscard]] virtual bool has_room() const = 0;
     // Starts answering. Errors that are known at once (unknown model, no route, refused privacy
     // mode, queue full) are returned and the listener is never called; everything later arrives as
-    // updates.
+    // updates. Code::too_large, either way: the conversation is longer than the model's context.
     virtual base::Result<QuestionId> ask(Question question, Listener listener) = 0;
     // The listener is not called any more once this returns; unknown ids are ignored.
     virtual void cancel(QuestionId id) = 0;

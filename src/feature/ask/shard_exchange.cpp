@@ -22,7 +22,9 @@ std::string id_bytes(std::string const& hex) {
     return base::to_text(base::from_hex(hex).value_or(base::Bytes{}));
 }
 
-constexpr std::size_t name_bytes_max = 128;  // of a model, as a member announces it
+constexpr std::size_t name_bytes_max = 128;       // of a model, as a member announces it
+constexpr std::size_t candidates_listed_max = 8;  // in the sentence about a name that fits several
+constexpr std::size_t who_bytes_max = 200;        // of the members that announce one of them
 
 }  // namespace
 
@@ -157,10 +159,10 @@ bool ShardExchange::takes_embeddings(identity::NodeId const& peer) const {
     return found != announced_.end() && found->second.takes_embeddings;
 }
 
-std::map<std::string, std::string> ShardExchange::announced() const {
-    std::map<std::string, std::string> models;
+std::map<std::string, std::set<std::string>> ShardExchange::announced() const {
+    std::map<std::string, std::set<std::string>> models;
     for (auto const& [node, heard] : announced_)
-        for (auto const& [id, holding] : heard.models) models.emplace(id, holding.name);
+        for (auto const& [id, holding] : heard.models) models[id].insert(holding.name);
     return models;
 }
 
@@ -176,30 +178,49 @@ void ShardExchange::fetch(std::string model, std::vector<std::uint32_t> shards, 
     fetch_->progress = std::move(progress);
     fetch_->done = std::move(done);
     fetch_->waiting_since = now;
-    if (auto const known = store_.find(fetch_->wanted)) {
-        if (auto const begun = begin_shards(*known, now); !begun)
+    auto const id = resolve(fetch_->wanted);
+    if (!id) return end_fetch(std::unexpected(id.error()));
+    if (auto const known = store_.get(*id)) {
+        if (auto const begun = begin_shards(known, now); !begun)
             end_fetch(std::unexpected(begun.error()));
         return;
     }
-    // Not known here: some member's announcement must name exactly one model so.
-    for (auto const& [id, name] : announced()) {
-        bool const fits = fetch_->wanted.empty() || id == fetch_->wanted ||
-                          name == fetch_->wanted ||
-                          (fetch_->wanted.size() >= 6 && id.starts_with(fetch_->wanted));
-        if (!fits) continue;
-        if (!fetch_->manifest_id.empty())
-            return end_fetch(fail(
-                Code::conflict, "several models are called that; use the id of: kith models list"));
-        fetch_->manifest_id = id;
-    }
-    if (fetch_->manifest_id.empty())
-        return end_fetch(
-            fail(Code::not_found,
-                 "no connected member offers a model of that name (see: kith models list)"));
+    fetch_->manifest_id = *id;
     wire::v1::Control request;
     request.mutable_manifest_request()->set_model(fetch_->manifest_id);
     for (auto const& [node, heard] : announced_)
         if (heard.models.contains(fetch_->manifest_id)) (void)node_.send(node, request);
+}
+
+// The one id that is meant. Every id that fits counts, whoever announces it: the first to announce
+// a name must not decide what others get by it.
+base::Result<std::string> ShardExchange::resolve(std::string const& wanted) const {
+    std::map<std::string, std::string> candidates;  // id -> who has it, for people
+    auto const consider = [&](std::string const& id, std::string const& name,
+                              std::string const& who) {
+        if (!wanted.empty() && !is_called(id, name, wanted)) return;
+        auto& text = candidates[id];
+        text += (text.empty() ? "" : ", ") + who;
+    };
+    for (auto const& [id, model] : store_.all()) consider(id, model->manifest.name, "this machine");
+    for (auto const& [node, heard] : announced_)
+        for (auto const& [id, holding] : heard.models) consider(id, holding.name, node.to_short());
+    if (candidates.size() == 1) return candidates.begin()->first;
+    if (candidates.empty())
+        return fail(Code::not_found,
+                    "no connected member offers a model of that name (see: kith models list)");
+    std::string sentence = std::to_string(candidates.size()) +
+                           " different models are called that; fetch by id the one you mean: ";
+    std::size_t listed = 0;
+    for (auto const& [id, who] : candidates) {
+        if (++listed > candidates_listed_max) {
+            sentence += "; ...";
+            break;
+        }
+        sentence += (listed == 1 ? "" : "; ") + id + " (" +
+                    std::string(base::utf8_prefix(who, who_bytes_max)) + ")";
+    }
+    return fail(Code::conflict, sentence);
 }
 
 void ShardExchange::on_manifest_reply(wire::v1::ManifestReply const& reply, base::Instant now) {
@@ -210,6 +231,12 @@ void ShardExchange::on_manifest_reply(wire::v1::ManifestReply const& reply, base
     // Whoever sent it: it is the right one exactly if it hashes to the name that was asked for.
     bool const right = manifest && infer::model_id(*manifest) == fetch_->manifest_id;
     if (!KITH_GUARD("S87.manifest_hash", right) || !manifest) return;
+    auto const& wanted = fetch_->wanted;
+    if (!wanted.empty() && !is_called(fetch_->manifest_id, manifest->name, wanted))
+        return end_fetch(fail(Code::conflict,
+                              "what a member announces under that name is called " +
+                                  base::one_line(manifest->name, name_bytes_max) +
+                                  "; if you want it, fetch it by its id: " + fetch_->manifest_id));
     auto const model = store_.adopt_manifest(*manifest);
     auto const begun =
         model ? begin_shards(*model, now) : base::Status(std::unexpected(model.error()));
@@ -319,6 +346,7 @@ void ShardExchange::shard_complete(base::Instant now) {
     auto const part = fetch_->part;
     auto const entry = fetch_->entry();
     pool_.submit(
+        ports::Lane::files,
         [verdict, part, entry] {
             auto const mapped = infer::MappedFile::open(part.string());
             *verdict = mapped ? infer::verify_shard(mapped->bytes(), entry)

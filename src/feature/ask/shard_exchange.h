@@ -48,7 +48,9 @@ public:
     void on_peer_down(identity::NodeId const& peer, base::Instant now);
 
     // One fetch at a time. `shards` empty: all that are not held. Errors of the start come through
-    // `done` as well.
+    // `done` as well. A name is what some member says: Code::conflict when it fits several ids, of
+    // this machine or announced by anybody, and when the manifest then has another name. An id
+    // never is in doubt.
     void fetch(std::string model, std::vector<std::uint32_t> shards, OnProgress progress,
                OnDone done, base::Instant now);
     void cancel_fetch();
@@ -58,8 +60,8 @@ public:
     [[nodiscard]] std::map<std::string, Holding> const* holdings(
         identity::NodeId const& peer) const;
     [[nodiscard]] bool takes_embeddings(identity::NodeId const& peer) const;
-    // Every model id any connected member announces, with its name.
-    [[nodiscard]] std::map<std::string, std::string> announced() const;
+    // Every model id any connected member announces, with the names it is announced under.
+    [[nodiscard]] std::map<std::string, std::set<std::string>> announced() const;
 
 private:
     struct Fetch;
@@ -75,6 +77,7 @@ private:
     void on_chunk_reply(identity::NodeId const& from, wire::v1::ChunkReply const& reply,
                         base::Instant now);
 
+    base::Result<std::string> resolve(std::string const& wanted) const;
     base::Status begin_shards(LoadedModelPtr const& model, base::Instant now);
     void next_shard(base::Instant now);
     void choose_source(base::Instant now);

@@ -151,11 +151,20 @@ std::optional<infer::SamplerOptions> sampling_of(StageForward const& forward) {
 
 void StageServer::on_forward(node::AuthenticatedActivation const& message, base::Instant now) {
     auto const& forward = message->message.forward();
-    if (auto const accepted = check_and_submit(message, now); !accepted) {
-        node_.log("a stage request of " + message.sender().to_short() +
-                  " was refused: " + accepted.error().message);
-        send_failure(forward, accepted.error());
-    }
+    auto const accepted = check_and_submit(message, now);
+    if (accepted) return;
+    log_refusal(message.sender(), "a stage request was refused: " + accepted.error().message);
+    // Whom a message names as asker is not written to on its word: the hops must prove the route.
+    auto const asker = parse_node_id(forward.asker());
+    bool const on_route =
+        asker && check_hops(forward, message.sender(), node_.identity().node_id()).has_value();
+    send_failure(on_route ? *asker : message.sender(), forward, accepted.error());
+}
+
+void StageServer::log_refusal(identity::NodeId const& member, std::string const& sentence) {
+    if (auto const times = refusals_.note(member))
+        node_.log("member " + member.to_short() + ", refusal " + std::to_string(*times) + ": " +
+                  sentence);
 }
 
 // Everything is checked before memory is taken or a layer runs.
@@ -195,7 +204,10 @@ base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& 
     served->position_next += forward.rows();
     served->used = now;
     ++served->waiting;
-    pool_.submit([work] { work->run(); }, [this, key, work] { on_computed(key, work); });
+    auto const lane =
+        message.sender() == node_.identity().node_id() ? ports::Lane::own : ports::Lane::members;
+    pool_.submit(
+        lane, [work] { work->run(); }, [this, key, work] { on_computed(key, work); });
     return {};
 }
 
@@ -278,7 +290,7 @@ void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work)
         return;
     }
     if (!work->status) {
-        send_failure(work->forward, work->status.error());
+        send_failure(key.asker, work->forward, work->status.error());
         return erase(key);
     }
     ++forwards_computed_;
@@ -295,8 +307,9 @@ void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work)
         auto const sent = to ? node_.send(*to, message, tensor_bytes(hidden))
                              : base::Status(std::unexpected(to.error()));
         if (!sent)
-            send_failure(forward, {sent.error().code,
-                                   "the next machine cannot be reached: " + sent.error().message});
+            send_failure(
+                key.asker, forward,
+                {sent.error().code, "the next machine cannot be reached: " + sent.error().message});
         return;
     }
     auto* result = message.mutable_result();
@@ -318,22 +331,20 @@ void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work)
             KITH_TRY(work->served->answer->seal(forward.step(), bound_fields(*result), content));
         return node_.send(key.asker, message, sealed);
     }();
-    if (!sent)
-        node_.log("a result could not be sent to " + key.asker.to_short() + ": " +
-                  sent.error().message);
+    if (!sent) log_refusal(key.asker, "a result could not be sent: " + sent.error().message);
 }
 
-void StageServer::send_failure(StageForward const& forward, base::Error const& error) {
-    auto const asker = parse_node_id(forward.asker());
-    if (!asker) return;
+void StageServer::send_failure(identity::NodeId const& to, StageForward const& forward,
+                               base::Error const& error) {
+    if (!parse_request_id(forward.request_id())) return;  // nothing an answer could be about
     wire::v1::Control control;
     auto* failed = control.mutable_stage_failed();
     failed->set_request_id(forward.request_id());
-    failed->set_asker(forward.asker());
+    failed->set_asker(base::to_text(to.bytes));
     failed->set_hop(forward.hop());
     failed->set_code(static_cast<std::uint32_t>(error.code));
     failed->set_sentence(error.message);
-    (void)node_.send(*asker, control);
+    (void)node_.send(to, control);
 }
 
 void StageServer::on_close(identity::NodeId const& asker, RequestId const& id) {

@@ -8,11 +8,13 @@
 //
 // Limits: sequences_max sequences, sequences_per_sender_max begun by one sender, kv_bytes_max of KV
 // cache in all; a sequence that is not used for sequence_lives is dropped. When an asker is gone,
-// so are its sequences.
+// so are its sequences. A refusal is answered to the asker when the hops prove the route, else to
+// nobody but the sender, and logged as refusal_log.h has it.
 #pragma once
 
 #include <map>
 
+#include "feature/ask/refusal_log.h"
 #include "feature/ask/sequence.h"
 #include "node/node.h"
 #include "ports/pool.h"
@@ -65,7 +67,9 @@ private:
                                                  wire::v1::StageForward const& forward,
                                                  LoadedModelPtr const& model, base::Instant now);
     void on_computed(Key const& key, std::shared_ptr<Work> const& work);
-    void send_failure(wire::v1::StageForward const& forward, base::Error const& error);
+    void send_failure(identity::NodeId const& to, wire::v1::StageForward const& forward,
+                      base::Error const& error);
+    void log_refusal(identity::NodeId const& member, std::string const& sentence);
     void erase(Key const& key);
 
     node::Node& node_;
@@ -74,6 +78,7 @@ private:
     std::map<Key, std::shared_ptr<Served>> served_;
     std::size_t kv_bytes_ = 0;
     std::uint64_t forwards_computed_ = 0;
+    RefusalLog refusals_;
 };
 
 base::Result<RequestId> parse_request_id(std::string const& bytes);

@@ -1,4 +1,5 @@
-// io/pool/worker_pool.h: ports::Pool on one worker thread; results come back to an Asio loop.
+// io/pool/worker_pool.h: ports::Pool on two threads, one that computes and one for files; results
+// come back to an Asio loop.
 #pragma once
 
 #include <memory>
@@ -19,11 +20,11 @@ public:
 
     // `context` must outlive the pool.
     WorkerPool(boost::asio::io_context& context, AfterTask after_task);
-    // Waits for the work that runs now; what is queued is dropped, together with every `done` not
-    // yet run.
+    // Waits for the work that runs now, of both threads; what is queued is dropped, together with
+    // every `done` not yet run.
     ~WorkerPool() override;
 
-    void submit(std::function<void()> work, std::function<void()> done) override;
+    void submit(ports::Lane lane, std::function<void()> work, std::function<void()> done) override;
     void post(std::function<void()> task) override;
 
 private:
