@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "crypto/x25519.h"
-#include "node/link.h"
+#include "node/link/link.h"
 
 namespace {
 

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <optional>
 
-#include "node/link.h"
-#include "node/peer_channel.h"
+#include "node/link/link.h"
+#include "node/peers/peer_channel.h"
 
 namespace {
 

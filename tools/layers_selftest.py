@@ -73,6 +73,37 @@ class LayersTest(unittest.TestCase):
             "src/proto/ping/CMakeLists.txt": "add_module(proto_ping SOURCES ping.cpp DEPENDS proto_noise)",
             "src/proto/ping/ping.cpp": '#include "proto/noise/noise.h"\n'})
 
+    ROOMS = {
+        "src/node/CMakeLists.txt": "add_module(node SOURCES node.cpp DEPENDS node_link node_peers)",
+        "src/node/node.cpp": '#include "node/link/link.h"\n#include "node/peers/table.h"\n',
+        "src/node/node.h": "",
+        "src/node/link/CMakeLists.txt": "add_module(node_link SOURCES link.cpp DEPENDS base)",
+        "src/node/link/link.h": "",
+        "src/node/link/link.cpp": '#include "base/bytes.h"\n',
+        "src/node/peers/CMakeLists.txt": "add_module(node_peers SOURCES table.cpp DEPENDS node_link)",
+        "src/node/peers/table.h": "",
+        "src/node/peers/table.cpp": '#include "node/link/link.h"\n',
+    }
+
+    def test_rooms_of_a_folder_include_lower_rooms(self):
+        self.assertEqual(self.errors(files=self.ROOMS), [])
+
+    def test_a_room_cannot_include_one_beside_it_or_above(self):
+        self.one("lower rooms only", files={
+            **self.ROOMS,
+            "src/node/membership/CMakeLists.txt": "add_module(node_membership SOURCES a.cpp DEPENDS node_peers)",
+            "src/node/membership/a.cpp": '#include "node/peers/table.h"\n'})
+        self.one("src/node/peers/table.cpp: node/peers includes node: a room", files={
+            **self.ROOMS,
+            "src/node/peers/CMakeLists.txt": "add_module(node_peers SOURCES table.cpp DEPENDS node)",
+            "src/node/peers/table.cpp": '#include "node/node.h"\n'})
+
+    def test_a_room_that_the_table_does_not_name_fails(self):
+        self.one("is a room that the table", files={
+            **self.ROOMS,
+            "src/node/attic/CMakeLists.txt": "add_module(node_attic SOURCES a.cpp)",
+            "src/node/attic/a.cpp": ""})
+
     def test_only_app_names_io(self):
         self.one("only app, tests may name", files={
             "src/sim/CMakeLists.txt": "add_module(sim SOURCES a.cpp DEPENDS io)",

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "node/pairing.h"
+#include "node/peers/pairing.h"
 
 namespace kith::app {
 

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/time.h"
-#include "node/dispatch.h"
+#include "node/dispatch/dispatch.h"
 
 namespace kith::node {
 

@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/sabotage.h"
-#include "node/binding_store.h"
+#include "node/membership/binding_store.h"
 #include "trust/admission.h"
 #include "wire/multiaddr.h"
 
@@ -351,13 +351,11 @@ void Node::flush(base::Instant) {
             peer.channel->taken(taken);
         }
     }
-    for (auto answer = join_answers_.begin(); answer != join_answers_.end();) {
-        auto& [where, bytes] = *answer;
-        auto const taken = host_->write(where.first, where.second, bytes);
-        bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(taken));
-        if (bytes.empty()) host_->close_write(where.first, where.second);
-        answer = bytes.empty() ? join_answers_.erase(answer) : std::next(answer);
-    }
+    join_desk_.flush(
+        [this](Carrier const& at, base::ByteView bytes) {
+            return host_->write(at.connection, at.stream, bytes);
+        },
+        [this](Carrier const& at) { host_->close_write(at.connection, at.stream); });
 }
 
 }  // namespace kith::node

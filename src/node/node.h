@@ -14,17 +14,18 @@
 
 #include "identity/keystore.h"
 #include "identity/nickname.h"
-#include "node/coordinator.h"
 #include "node/feature.h"
-#include "node/host.h"
-#include "node/identify_service.h"
-#include "node/joiner.h"
-#include "node/membership_upkeep.h"
-#include "node/pairing.h"
-#include "node/peer_table.h"
+#include "node/link/host.h"
+#include "node/membership/coordinator.h"
+#include "node/membership/join_desk.h"
+#include "node/membership/joiner.h"
+#include "node/membership/membership_upkeep.h"
+#include "node/peers/pairing.h"
+#include "node/peers/peer_table.h"
+#include "node/peers/reputation.h"
 #include "node/protocols.h"
-#include "node/relay_service.h"
-#include "node/reputation.h"
+#include "node/services/identify_service.h"
+#include "node/services/relay_service.h"
 #include "ports/clock.h"
 
 namespace kith::node {
@@ -200,7 +201,7 @@ private:
         enum class Kind { joined, refresh } kind;
         wire::v1::Grant grant;
     };
-    [[nodiscard]] bool has_unread_answer(ports::ConnectionId id) const;
+    void note_join_refused(std::string const& sentence);
     base::Result<JoinAnswer> answer_join(base::ByteView frame, AuthenticatedPeer const& peer);
     void seat(ports::ConnectionId id, base::Instant now);
     base::Result<wire::v1::EpochSecret> epoch_for(identity::RootId const& root,
@@ -236,8 +237,8 @@ private:
     std::optional<proto::membership::Registry> registry_;
     std::optional<Coordinator> coordinator_;
     std::map<ports::ConnectionId, LinkState> links_;
-    std::map<std::pair<ports::ConnectionId, StreamId>, base::Bytes>
-        join_answers_;  // not yet taken by the link
+    JoinDesk join_desk_;  // used by the coordinator only
+    std::uint64_t joins_refused_count_ = 0;
     base::Instant housekeeping_at_{};
     PeerTable peers_;
     MembershipUpkeep upkeep_;

@@ -1,6 +1,7 @@
 // node/node_events.cpp: what Node does when the network says something: links, streams, sessions,
 // membership messages.
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "base/sabotage.h"
@@ -133,9 +134,7 @@ void Node::on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, 
     auto const link = links_.find(id);
     if (link == links_.end()) return;
     if (opened.protocol == protocol_join) {
-        if (!coordinator_ || link->second.join_streams.size() >= strangers_streams_max)
-            return host_->reset(id, opened.id);
-        link->second.join_streams.emplace(opened.id, wire::FrameReader(join_message_bytes_max));
+        if (!coordinator_ || !join_desk_.open({id, opened.id})) host_->reset(id, opened.id);
         return;
     }
     auto const node = link->second.peer.peer().node_id();
@@ -160,12 +159,11 @@ void Node::on_stream_data(ports::ConnectionId id, StreamData const& data, base::
         return on_refresh_bytes(data.bytes, now);
     auto const link = links_.find(id);
     if (link == links_.end()) return;
-    if (auto const stream = link->second.join_streams.find(data.id);
-        stream != link->second.join_streams.end()) {
-        base::ByteView bytes = data.bytes;
-        auto frame = stream->second.next(bytes);
-        if (!frame) return host_->reset(id, data.id);
-        if (*frame) on_join_request(id, data.id, **frame, now);
+    if (join_desk_.expects({id, data.id})) {
+        auto const asked = join_desk_.feed({id, data.id}, data.bytes);
+        if (std::holds_alternative<JoinDesk::Refused>(asked)) host_->reset(id, data.id);
+        if (auto const* request = std::get_if<base::Bytes>(&asked))
+            on_join_request(id, data.id, *request, now);
         return;
     }
     auto const node = link->second.peer.peer().node_id();
@@ -286,7 +284,7 @@ void Node::list_changed(base::Instant now) {
     nicknames_.keep([this](identity::NodeId const& node) { return is_member(node); });
     std::vector<ports::ConnectionId> waiting;
     for (auto const& [id, link] : links_)
-        if (!link.admitted && link.join_streams.empty()) waiting.push_back(id);
+        if (!link.admitted && !join_desk_.is_asking(id)) waiting.push_back(id);
     for (auto const id : waiting)
         if (links_.contains(id) && peers_.find(links_.at(id).peer.peer().node_id()) != nullptr)
             admit(id, now);
@@ -299,16 +297,15 @@ void Node::push_list() {
         if (peer.announced) (void)send(node, control);
 }
 
-bool Node::has_unread_answer(ports::ConnectionId id) const {
-    auto const answer = join_answers_.lower_bound({id, StreamId{0}});
-    return answer != join_answers_.end() && answer->first.first == id;
+// Anybody can ask, so this is said the 1st, 2nd, 4th, 8th ... time, like dropped messages (S22).
+void Node::note_join_refused(std::string const& sentence) {
+    auto const times = ++joins_refused_count_;
+    if (std::has_single_bit(times))
+        edges_.log("a join was refused (" + std::to_string(times) + " in all): " + sentence);
 }
 
 void Node::on_join_request(ports::ConnectionId id, StreamId stream, base::ByteView frame,
                            base::Instant now) {
-    links_.at(id).join_streams.erase(stream);
-    // One at a time: a list may be megabytes, and it waits here until it is read.
-    if (has_unread_answer(id)) return host_->reset(id, stream);
     wire::v1::JoinReply reply;
     auto const answer = answer_join(frame, links_.at(id).peer);
     if (answer) {
@@ -316,7 +313,7 @@ void Node::on_join_request(ports::ConnectionId id, StreamId stream, base::ByteVi
     } else {
         reply.mutable_refusal()->set_code(static_cast<std::uint32_t>(answer.error().code));
         reply.mutable_refusal()->set_sentence(answer.error().message);
-        edges_.log("a join was refused: " + answer.error().message);
+        note_join_refused(answer.error().message);
     }
     base::Bytes framed;
     wire::append_frame(framed, base::as_bytes(reply.SerializeAsString()));
@@ -324,8 +321,7 @@ void Node::on_join_request(ports::ConnectionId id, StreamId stream, base::ByteVi
     // credit.
     auto const taken = host_->write(id, stream, framed);
     if (taken < framed.size())
-        join_answers_[{id, stream}] =
-            base::Bytes(framed.begin() + static_cast<std::ptrdiff_t>(taken), framed.end());
+        join_desk_.answer({id, stream}, base::to_bytes(base::ByteView(framed).subspan(taken)));
     else
         host_->close_write(id, stream);
     // Also after a refusal: the list may have changed before something failed.
@@ -351,8 +347,7 @@ void Node::on_stream_gone(ports::ConnectionId id, StreamId stream,
     }
     auto const link = links_.find(id);
     if (link == links_.end()) return;
-    join_answers_.erase({id, stream});
-    if (link->second.join_streams.erase(stream) > 0) return;
+    join_desk_.on_stream_gone({id, stream});
     auto const node = link->second.peer.peer().node_id();
     auto* peer = peers_.find(node);
     if (peer == nullptr || peer->link != id || peer->stream != stream) return;
@@ -383,7 +378,7 @@ void Node::drop_channel(identity::NodeId const& node, base::Error const& reason,
 
 void Node::on_link_down(ports::ConnectionId id, LinkDown const& down, base::Instant now) {
     auto const& reason = down.reason;
-    std::erase_if(join_answers_, [&](auto const& answer) { return answer.first.first == id; });
+    join_desk_.on_link_down(id);
     note_link_failure(id, down);
     if (joiner_ && joiner_->connection() == id) {
         links_.erase(id);

@@ -6,7 +6,7 @@
 #include "base/sabotage.h"
 #include "crypto/mldsa65.h"
 #include "identity/contexts.h"
-#include "node/binding_store.h"
+#include "node/membership/binding_store.h"
 #include "node/node.h"
 #include "proto/membership/epoch.h"
 

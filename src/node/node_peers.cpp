@@ -103,8 +103,8 @@ void Node::send_strangers_away(base::Instant now) {
     std::vector<ports::ConnectionId> overdue;
     for (auto const& [id, link] : links_) {
         // Over a slow line a long list takes a while, on either end of it.
-        bool const reads_list =
-            has_unread_answer(id) || (upkeep_.refresh && upkeep_.refresh->connection == id);
+        bool const reads_list = join_desk_.has_unread_answer(id) ||
+                                (upkeep_.refresh && upkeep_.refresh->connection == id);
         auto const stays = reads_list ? join_timeout : stranger_stays;
         if (!link.admitted && !link.tolerated && now >= link.since + stays &&
             (!joiner_ || joiner_->connection() != id))

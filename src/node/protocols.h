@@ -12,8 +12,6 @@ namespace kith::node {
 
 inline constexpr std::string_view protocol_join = "/kith/join/1.0.0";
 inline constexpr std::string_view protocol_peer = "/kith/peer/2.0.0";
-inline constexpr std::size_t join_message_bytes_max = 16 * 1024;
-inline constexpr std::size_t strangers_streams_max = 32;
 inline constexpr base::Duration housekeeping_interval = std::chrono::milliseconds(500);
 inline constexpr base::Duration stranger_stays = std::chrono::seconds(10);
 inline constexpr std::size_t pairings_max = 16;   // under way

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "identity/contexts.h"
-#include "node/coordinator.h"
+#include "node/membership/coordinator.h"
 #include "node/node.h"
 
 using namespace kith;
@@ -59,6 +59,9 @@ struct MemoryStore final : ports::Store {
     }
     base::Result<std::vector<ports::InviteRow>> invites(std::size_t) override {
         return invite_rows;
+    }
+    base::Result<std::optional<ports::InviteRow>> invite(base::ByteView) override {
+        return std::optional<ports::InviteRow>();
     }
     base::Status invite_revoke(base::ByteView) override {
         return base::fail(Code::not_found, "no such invite");

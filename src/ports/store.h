@@ -45,6 +45,7 @@ public:
 
     virtual base::Status invite_add(InviteRow const& invite) = 0;
     virtual base::Result<std::vector<InviteRow>> invites(std::size_t rows_max) = 0;
+    virtual base::Result<std::optional<InviteRow>> invite(base::ByteView lookup_id) = 0;
     virtual base::Status invite_revoke(base::ByteView lookup_id) = 0;
     // Counts one use for `redeemer` in the same transaction that checks it (P16: never more than
     // uses_max), and puts `value` under (table, redeemer). A second call by the same redeemer for

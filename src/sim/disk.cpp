@@ -69,6 +69,12 @@ base::Result<std::vector<ports::InviteRow>> Disk::invites(std::size_t rows_max) 
     return found;
 }
 
+base::Result<std::optional<ports::InviteRow>> Disk::invite(base::ByteView lookup_id) {
+    auto const found = now_.invites.find(base::to_bytes(lookup_id));
+    if (found == now_.invites.end()) return std::optional<ports::InviteRow>();
+    return std::optional(found->second);
+}
+
 base::Status Disk::invite_revoke(base::ByteView lookup_id) {
     auto const found = now_.invites.find(base::to_bytes(lookup_id));
     if (found == now_.invites.end()) return fail(Code::not_found, "no such invite");

@@ -62,6 +62,7 @@ public:
                                                std::size_t rows_max) override;
     base::Status invite_add(ports::InviteRow const& invite) override;
     base::Result<std::vector<ports::InviteRow>> invites(std::size_t rows_max) override;
+    base::Result<std::optional<ports::InviteRow>> invite(base::ByteView lookup_id) override;
     base::Status invite_revoke(base::ByteView lookup_id) override;
     base::Result<ports::InviteRow> invite_redeem(base::ByteView lookup_id, base::ByteView redeemer,
                                                  base::UnixTime now, std::string_view table,

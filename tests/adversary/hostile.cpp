@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "base/encoding.h"
 #include "feature/ask/request_content.h"
 
@@ -12,6 +14,17 @@ using namespace std::chrono_literals;
 namespace {
 constexpr std::size_t join_reply_bytes_max = 9 * 1024 * 1024;
 constexpr base::ByteArray<32> request_private_key{7, 7, 7};  // of every forward that is forged here
+
+std::optional<node::StreamId> stream_of(node::HostEvent const& event) {
+    return std::visit(
+        [](auto const& what) -> std::optional<node::StreamId> {
+            if constexpr (requires { what.id; })
+                return what.id;
+            else
+                return std::nullopt;
+        },
+        event.what);
+}
 }  // namespace
 
 Hostile::Hostile(SwarmBench& bench, std::uint64_t seed)
@@ -41,6 +54,24 @@ Hostile::Visit& Hostile::visit(Machine& to, std::string protocol, base::Bytes by
     visit.connection = *dialled;
     bench_.settle();
     return visit;
+}
+
+Hostile::Visit& Hostile::again(Visit const& before, std::string protocol, base::Bytes bytes) {
+    visits_.push_back({.connection = before.connection,
+                       .protocol = std::move(protocol),
+                       .to_send = std::move(bytes),
+                       .connected = true});
+    auto& visit = visits_.back();
+    begin_stream(visit);
+    bench_.settle();
+    return visit;
+}
+
+void Hostile::begin_stream(Visit& visit) {
+    auto const stream = host_->open_stream(visit.connection, visit.protocol, bench_.clock.now());
+    if (!stream) return;
+    visit.stream = *stream;
+    if (!visit.to_send.empty()) host_->write(visit.connection, *stream, visit.to_send);
 }
 
 void Hostile::listen_at(Address const& taken) {
@@ -127,18 +158,20 @@ void Hostile::on_event(node::HostEvent const& event) {
     if (auto const* caller = std::get_if<node::PeerConnected>(&event.what);
         caller != nullptr && caller->direction == node::Direction::inbound)
         callers.push_back(caller->peer.peer());
-    Visit* visit = nullptr;
-    for (auto& one : visits_)
-        if (one.connection == event.connection) visit = &one;
-    if (visit == nullptr) return;
-    if (std::holds_alternative<node::PeerConnected>(event.what)) {
-        visit->connected = true;
-        auto const stream =
-            host_->open_stream(event.connection, visit->protocol, bench_.clock.now());
-        if (stream) visit->stream = *stream;
-        if (stream && !visit->to_send.empty())
-            host_->write(event.connection, *stream, visit->to_send);
+    for (auto& visit : visits_) {
+        if (visit.connection != event.connection) continue;
+        if (std::holds_alternative<node::PeerConnected>(event.what)) {
+            visit.connected = true;
+            begin_stream(visit);
+        }
+        if (std::holds_alternative<node::LinkDown>(event.what)) visit.down = true;
     }
+    auto const stream = stream_of(event);
+    auto const found = std::ranges::find_if(visits_, [&](Visit const& one) {
+        return one.connection == event.connection && stream && one.stream == stream;
+    });
+    if (found == visits_.end()) return;
+    auto* const visit = &*found;
     if (auto const* data = std::get_if<node::StreamData>(&event.what)) {
         base::append(visit->received, data->bytes);
         host_->consumed(event.connection, data->id, data->bytes.size());
@@ -146,7 +179,6 @@ void Hostile::on_event(node::HostEvent const& event) {
     }
     if (std::holds_alternative<node::StreamOpened>(event.what)) visit->agreed = true;
     if (std::holds_alternative<node::StreamReset>(event.what)) visit->reset = true;
-    if (std::holds_alternative<node::LinkDown>(event.what)) visit->down = true;
 }
 
 void Hostile::on_stream_bytes(base::ByteView bytes) {

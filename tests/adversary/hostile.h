@@ -5,9 +5,9 @@
 
 #include <deque>
 
-#include "node/host.h"
-#include "node/joiner.h"
-#include "node/peer_channel.h"
+#include "node/link/host.h"
+#include "node/membership/joiner.h"
+#include "node/peers/peer_channel.h"
 #include "swarm_bench.h"
 
 namespace kith::adversary {
@@ -37,6 +37,8 @@ public:
     };
     // Dials and proposes `protocol` in the same breath as the link comes up, with `bytes` behind.
     Visit& visit(Machine& to, std::string protocol, base::Bytes bytes = {});
+    // Another stream on the link of a visit.
+    Visit& again(Visit const& before, std::string protocol, base::Bytes bytes = {});
     // One request on /kith/join/1.0.0; nullopt when there was no reply.
     std::optional<wire::v1::JoinReply> request_join(Machine& to,
                                                     wire::v1::JoinRequest const& request);
@@ -72,6 +74,7 @@ public:
 private:
     void pump();
     void on_event(node::HostEvent const& event);
+    void begin_stream(Visit& visit);
     void on_stream_bytes(base::ByteView bytes);
     void start_channel(identity::NodeId const& peer);
     void flush_channel();

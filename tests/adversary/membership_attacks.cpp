@@ -153,6 +153,25 @@ TEST_CASE("P2: a stranger who completes Noise gets no stream, no list and no mod
     CHECK(join.down);
 }
 
+TEST_CASE("P2: a link asks to join eight times, and refusals are written down ever more rarely") {
+    SwarmBench bench;
+    auto& op = bench.add_operator();
+    Hostile stranger(bench);
+    base::Bytes garbage;
+    wire::append_frame(garbage, base::as_bytes("no request"));
+    auto const& first = stranger.visit(op, std::string(node::protocol_join), garbage);
+    for (std::size_t asked = 1; asked < node::join_requests_max; ++asked)
+        CHECK_FALSE(
+            stranger.again(first, std::string(node::protocol_join), garbage).received.empty());
+    auto const& late = stranger.again(first, std::string(node::protocol_join), garbage);
+    CHECK(late.received.empty());
+    CHECK(late.reset);
+    auto const lines = std::ranges::count_if(
+        op.log, [](auto const& line) { return line.starts_with("a join was refused"); });
+    CHECK(lines == 4);  // the 1st, 2nd, 4th and 8th
+    CHECK_FALSE(first.down);
+}
+
 TEST_CASE("P4: a member of one swarm gets nothing from a node of another") {
     SwarmBench bench;
     auto& ours = bench.add_operator();

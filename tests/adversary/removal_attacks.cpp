@@ -189,6 +189,19 @@ TEST_CASE("P19: who is away during a kick gets the new secret when it comes back
     CHECK(bo.node->swarm()->epoch == 1);
 }
 
+TEST_CASE("P19: a kicked member is cut off even when the operator's machine refuses its own list") {
+    Infiltrated swarm;
+    auto& [bench, op, ada, bo, member] = swarm;
+    member.open_session(op);
+    REQUIRE(member.session_ready());
+    bench.skip(31 * day);  // the operator's binding has run out, and no timer has renewed it yet
+    auto const kicked = op.node->kick(member.identity.address().to_text(), bench.clock.now());
+    CHECK_FALSE(kicked.has_value());
+    CHECK(op.node->alarms().at(0).find("refuses its own member list") != std::string::npos);
+    bench.settle();
+    CHECK_FALSE(member.session_ready());
+}
+
 TEST_CASE("P19: a kicked machine is told by its own status that it is out") {
     SwarmBench bench;
     auto& op = bench.add_operator();

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "node/peer_channel.h"
+#include "node/peers/peer_channel.h"
 #include "schema/wire.pb.h"
 #include "swarm_bench.h"
 

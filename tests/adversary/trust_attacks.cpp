@@ -6,7 +6,7 @@
 #include "crypto/hash.h"
 #include "hostile.h"
 #include "identity/nickname.h"
-#include "node/dispatch_rules.h"
+#include "node/dispatch/dispatch_rules.h"
 #include "wire/writer.h"
 
 using namespace kith;
@@ -189,6 +189,25 @@ TEST_CASE("S37: a score outlives the session and the process, so neither washes 
     REQUIRE(after.has_value());
     CHECK((*after)->trust_in(slander.mallory.identity.node_id()).to_double() ==
           doctest::Approx(slander.trust_in_mallory()));
+}
+
+TEST_CASE("S37: a member that exchanges its keys takes its score along") {
+    SwarmBench bench;
+    auto& op = bench.add_operator();
+    auto& ada = bench.add_member(op);
+    auto& mallory = bench.add_member(op);
+    auto const before = mallory.identity.node_id();
+    REQUIRE(mallory.node
+                ->send(op.identity.node_id(),
+                       announce_of(base::to_text(ada.identity.node_id().bytes), 'm'))
+                .has_value());
+    bench.settle();
+    REQUIRE(op.node->trust_in(before).to_double() == doctest::Approx(0.3));
+    REQUIRE(mallory.node->rotate_identity(bench.clock.now()).has_value());
+    auto const after = mallory.identity.node_id();
+    REQUIRE(bench.run_until([&] { return op.node->is_ready(after); }, 60s));
+    CHECK(op.node->trust_in(after).to_double() < 0.35);
+    CHECK(op.node->trust_in(before).to_double() == 0.5);  // nobody speaks with it any more
 }
 
 TEST_CASE("S36: nonsense that was properly signed costs its signer 0.05 and changes no name") {

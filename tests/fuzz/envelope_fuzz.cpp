@@ -1,7 +1,7 @@
 // tests/fuzz/envelope_fuzz.cpp: what a hostile member can say: any bytes inside a genuine session,
 // on either lane, up to the dispatch rules; and any bytes in place of a sealed frame.
 #include "base/check.h"
-#include "node/dispatch.h"
+#include "node/dispatch/dispatch.h"
 #include "proto/session/keyring.h"
 
 using namespace kith;

@@ -25,8 +25,8 @@
 
 #include "io/net/os.h"
 #include "io/net/tcp_driver.h"
-#include "node/gossip_service.h"
-#include "node/host.h"
+#include "node/link/host.h"
+#include "node/services/gossip_service.h"
 #include "proto/identify/identify.h"
 
 namespace asio = boost::asio;

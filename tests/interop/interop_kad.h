@@ -14,7 +14,7 @@
 #include <string>
 
 #include "identity/identity.h"
-#include "node/kad_service.h"
+#include "node/services/kad_service.h"
 #include "ports/clock.h"
 #include "proto/identify/identify.h"
 

@@ -26,7 +26,7 @@
 #include "interop_kad.h"
 #include "io/net/os.h"
 #include "io/net/tcp_driver.h"
-#include "node/host.h"
+#include "node/link/host.h"
 #include "proto/identify/identify.h"
 #include "proto/ping/ping.h"
 

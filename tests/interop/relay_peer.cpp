@@ -25,8 +25,8 @@
 
 #include "io/net/os.h"
 #include "io/net/tcp_driver.h"
-#include "node/identify_service.h"
-#include "node/relay_service.h"
+#include "node/services/identify_service.h"
+#include "node/services/relay_service.h"
 
 namespace asio = boost::asio;
 using namespace kith;

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "node/host.h"
-#include "node/joiner.h"
-#include "node/peer_channel.h"
+#include "node/link/host.h"
+#include "node/membership/joiner.h"
+#include "node/peers/peer_channel.h"
 #include "probe.h"
 #include "sim/chance.h"
 #include "sim/clock.h"

@@ -236,6 +236,15 @@ base::Result<std::vector<ports::InviteRow>> SqliteStore::invites(std::size_t row
     }
 }
 
+base::Result<std::optional<ports::InviteRow>> SqliteStore::invite(ByteView lookup_id) {
+    auto const sql = std::string("SELECT ") + invite_columns + " FROM invite WHERE lookup_id=?";
+    Statement select(database_->handle(), sql.c_str());
+    int const status = select.bind(lookup_id).step();
+    if (status == SQLITE_DONE) return std::optional<ports::InviteRow>();
+    if (status != SQLITE_ROW) return std::unexpected(database_->error());
+    return std::optional(read_invite(select));
+}
+
 base::Status SqliteStore::invite_revoke(ByteView lookup_id) {
     Statement update(database_->handle(), "UPDATE invite SET revoked=1 WHERE lookup_id=?");
     if (update.bind(lookup_id).step() != SQLITE_DONE) return std::unexpected(database_->error());
@@ -273,15 +282,11 @@ base::Result<ports::InviteRow> SqliteStore::invite_redeem(ByteView lookup_id, By
                                                           std::string_view table, ByteView value) {
     KITH_TRY(database_->run("BEGIN IMMEDIATE"));
     auto const redeem = [&]() -> base::Result<ports::InviteRow> {
-        auto const sql = std::string("SELECT ") + invite_columns + " FROM invite WHERE lookup_id=?";
-        Statement select(database_->handle(), sql.c_str());
-        int const status = select.bind(lookup_id).step();
-        if (status == SQLITE_DONE) return fail(Code::not_found, "this invite is not known here");
-        if (status != SQLITE_ROW) return std::unexpected(database_->error());
-        auto invite = read_invite(select);
-        KITH_TRY(count_use(database_->handle(), lookup_id, redeemer, now, invite));
+        auto const found = KITH_TRY(invite(lookup_id));
+        if (!found) return fail(Code::not_found, "this invite is not known here");
+        KITH_TRY(count_use(database_->handle(), lookup_id, redeemer, now, *found));
         KITH_TRY(put(table, redeemer, value));
-        return invite;
+        return *found;
     }();
     if (!redeem) {
         KITH_TRY(database_->run("ROLLBACK"));

@@ -7,10 +7,10 @@
 //                                                  sent it
 //   peer in a mesh:       (subscribed) -GRAFT-> mesh -PRUNE-> backoff -> (subscribed)
 //
-// Sans-IO. Speaks in peers and RPC bytes: the owner frames them on streams (node/gossip_service.h).
-// After each call drain poll_output(); after Transmit{peer} call poll_transmit(peer) until it is
-// empty or the peer's stream is full, and go on when there is room. No second Transmit comes before
-// it was empty. Then wait until deadline().
+// Sans-IO. Speaks in peers and RPC bytes: the owner frames them on streams
+// (node/services/gossip_service.h). After each call drain poll_output(); after Transmit{peer} call
+// poll_transmit(peer) until it is empty or the peer's stream is full, and go on when there is room.
+// No second Transmit comes before it was empty. Then wait until deadline().
 //
 // Invariants: 1. nothing is forwarded before the owner accepted it. 2. no peer is grafted during
 // its backoff. 3. state is bounded by limits.h whatever peers send. 4. what one peer does not read

@@ -2,7 +2,8 @@
 // usable under a protocol id of its own (libp2p/specs kad-dht/README.md; docs/protocol/kad.md).
 //
 // Sans-IO: it speaks of peers and messages, not of sockets and streams. After each call drain
-// poll_output(), then wait until deadline(). node/kad_service.h is the driver over real links.
+// poll_output(), then wait until deadline(). node/services/kad_service.h is the driver over real
+// links.
 //
 // What a DHT is for here: finding, never trusting. Every value is verified before it is kept or
 // handed on (record.h), every peer proves its id when it is dialled, and membership never depends

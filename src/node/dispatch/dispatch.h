@@ -1,0 +1,41 @@
+// node/dispatch/dispatch.h: turns opened frames into authenticated messages, by one table of who
+// may say what for whom (S16-S22). A message that claims another sender than the session's peer is
+// dropped and changes nothing.
+#pragma once
+
+#include <variant>
+
+#include "node/dispatch/authenticated.h"
+#include "proto/session/keyring.h"
+#include "schema/wire.pb.h"
+
+namespace kith::node {
+
+inline constexpr std::size_t control_bytes_max = 9 * 1024 * 1024;  // a full member list fits
+inline constexpr std::size_t stage_header_bytes_max =
+    1024 * 1024;  // token ids of a long prompt fit
+
+// A stage message and the tensor behind it: rows * hidden F32 values, little endian, or empty. It
+// was sealed for this node under the tensor lane (AES-256-GCM), so no byte of it was touched on the
+// way (P11).
+struct OpenedActivation {
+    wire::v1::StageMessage message;
+    base::Bytes tensor;
+};
+
+using AuthenticatedControl = Authenticated<wire::v1::Control>;
+using AuthenticatedActivation = Authenticated<OpenedActivation>;
+using Inbound = std::variant<AuthenticatedControl, AuthenticatedActivation>;
+
+class Dispatcher {
+public:
+    // Code::invalid, too_large: malformed. Code::unauthorized: the message claims to be of somebody
+    // else.
+    static base::Result<Inbound> admit(identity::NodeId const& sender,
+                                       proto::session::Opened const& opened);
+};
+
+// The plaintext of a tensor frame: u32 header size, header, tensor.
+base::Bytes encode_activation(wire::v1::StageMessage const& message, base::ByteView tensor);
+
+}  // namespace kith::node

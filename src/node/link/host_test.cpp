@@ -1,0 +1,246 @@
+#include "node/link/host.h"
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+using namespace kith::node;
+using kith::base::as_bytes;
+using kith::base::as_text;
+using kith::base::Bytes;
+using kith::base::ByteView;
+using kith::base::Code;
+using kith::base::Instant;
+using kith::identity::Identity;
+using kith::identity::PeerId;
+using kith::ports::Close;
+using kith::ports::ConnectionId;
+using kith::ports::Dial;
+using kith::ports::SocketAddress;
+using kith::ports::Transmit;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct SeededRng final : kith::ports::Rng {
+    explicit SeededRng(unsigned seed) : random(seed) {}
+    kith::base::Status fill(kith::base::MutableByteView out) override {
+        if (broken) return kith::base::fail(Code::io, "no randomness");
+        for (auto& byte : out) byte = static_cast<std::uint8_t>(random());
+        return {};
+    }
+    std::mt19937 random;
+    bool broken = false;
+};
+
+Identity identity_of(SeededRng& rng) {
+    kith::crypto::Secret<kith::identity::identity_random_bytes> seed;
+    REQUIRE(rng.fill(seed.mutable_view()).has_value());
+    return Identity::create(seed, kith::base::UnixTime{1'800'000'000}).value();
+}
+
+struct Machine {
+    explicit Machine(unsigned seed, HostOptions options = {})
+        : rng(seed),
+          identity(identity_of(rng)),
+          host(Host::create(identity, rng, std::move(options)).value()) {}
+
+    SeededRng rng;
+    Identity identity;
+    std::unique_ptr<Host> host;
+    std::vector<HostEvent> events;
+};
+
+// Two machines on a wire: dials of `a` arrive at `b` as the next odd id.
+struct Wire {
+    explicit Wire(HostOptions a_options = {}, HostOptions b_options = {})
+        : a(1, std::move(a_options)), b(2, std::move(b_options)) {}
+
+    void run() {
+        bool moved = true;
+        while (moved) {
+            moved = step(a, b, to_b, to_a);
+            moved = step(b, a, to_a, to_b) || moved;
+        }
+    }
+
+    bool step(Machine& from, Machine& to, std::map<ConnectionId, ConnectionId>& peer_ids,
+              std::map<ConnectionId, ConnectionId>& back) {
+        bool moved = false;
+        while (auto output = from.host->poll_output()) {
+            moved = true;
+            if (auto const* request = std::get_if<Dial>(&*output)) {
+                ConnectionId const far{next_odd};
+                next_odd += 2;
+                peer_ids[request->id] = far;
+                back[far] = request->id;
+                to.host->on_accepted(far, {.ip = "10.0.0.1", .port = 1}, now);
+                from.host->on_connected(request->id, now);
+            }
+            if (auto const* transmit = std::get_if<Transmit>(&*output)) {
+                Bytes bytes;
+                while (from.host->poll_transmit(transmit->id, bytes, now)) {
+                }
+                if (!bytes.empty() && peer_ids.contains(transmit->id))
+                    to.host->on_bytes(peer_ids[transmit->id], bytes, now);
+            }
+            if (auto const* closed = std::get_if<Close>(&*output)) {
+                if (peer_ids.contains(closed->id))
+                    to.host->on_closed(peer_ids[closed->id],
+                                       {.code = Code::unavailable, .message = "eof"}, now);
+            }
+        }
+        while (auto event = from.host->poll_event()) from.events.push_back(std::move(*event));
+        return moved;
+    }
+
+    Instant now{};
+    std::uint64_t next_odd = 1;
+    std::map<ConnectionId, ConnectionId> to_b, to_a;
+    Machine a, b;
+};
+
+template <class T>
+std::vector<T> of(Machine const& machine) {
+    std::vector<T> found;
+    for (auto const& event : machine.events)
+        if (auto const* one = std::get_if<T>(&event.what)) found.push_back(*one);
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("a dialled host is connected on both ends and streams carry data") {
+    Wire wire({}, {.limits = {}, .accepted_protocols = {"/echo"}});
+    auto const id =
+        wire.a.host->dial({.ip = "10.0.0.2", .port = 8810}, wire.b.identity.peer_id(), wire.now)
+            .value();
+    wire.run();
+    REQUIRE(of<PeerConnected>(wire.a).size() == 1);
+    REQUIRE(of<PeerConnected>(wire.b).size() == 1);
+    CHECK((of<PeerConnected>(wire.a)[0].peer.peer() == wire.b.identity.peer_id()));
+    CHECK((of<PeerConnected>(wire.b)[0].peer.peer() == wire.a.identity.peer_id()));
+    CHECK(of<PeerConnected>(wire.b)[0].direction == Direction::inbound);
+    auto const stream = wire.a.host->open_stream(id, "/echo", wire.now).value();
+    CHECK(wire.a.host->write(id, stream, as_bytes("hi")) == 2);
+    wire.run();
+    REQUIRE(of<StreamData>(wire.b).size() == 1);
+    CHECK(as_text(of<StreamData>(wire.b)[0].bytes) == "hi");
+}
+
+TEST_CASE("each connection ends in exactly one LinkDown on either side, whoever ends it") {
+    Wire wire;
+    auto const id = wire.a.host->dial({.ip = "10.0.0.2", .port = 1}, {}, wire.now).value();
+    wire.run();
+    wire.a.host->disconnect(id, {.code = Code::forbidden, .message = "kicked"});
+    wire.a.host->disconnect(id, {.code = Code::forbidden, .message = "again"});
+    wire.run();
+    REQUIRE(of<LinkDown>(wire.a).size() == 1);
+    CHECK(of<LinkDown>(wire.a)[0].reason.code == Code::forbidden);
+    CHECK(of<LinkDown>(wire.b).size() == 1);
+    CHECK(wire.a.host->links_count() == 0);
+    CHECK(wire.b.host->links_count() == 0);
+    CHECK(wire.a.host->open_stream(id, "/echo", wire.now).error().code == Code::not_found);
+    wire.a.host->on_bytes(id, Bytes{1, 2, 3}, wire.now);
+    wire.a.host->on_closed(id, {.code = Code::unavailable, .message = "late"}, wire.now);
+    CHECK(wire.a.host->poll_event() == std::nullopt);
+}
+
+TEST_CASE("P7: dialling somebody else than expected ends in unauthorized and connects nobody") {
+    Wire wire;
+    REQUIRE(wire.a.host->dial({.ip = "10.0.0.2", .port = 1}, wire.a.identity.peer_id(), wire.now)
+                .has_value());
+    wire.run();
+    CHECK(of<PeerConnected>(wire.a).empty());
+    CHECK(of<PeerConnected>(wire.b).empty());
+    REQUIRE(of<LinkDown>(wire.a).size() == 1);
+    CHECK(of<LinkDown>(wire.a)[0].reason.code == Code::unauthorized);
+    CHECK(of<LinkDown>(wire.b).size() == 1);
+}
+
+TEST_CASE("a dial nobody answers times out, and a refused one says why") {
+    Machine machine(1);
+    REQUIRE(machine.host->dial({.ip = "10.0.0.2", .port = 1}, {}, Instant{}).has_value());
+    CHECK(machine.host->deadline() == Instant{} + HostLimits{}.dial_timeout);
+    machine.host->on_deadline(Instant{} + HostLimits{}.dial_timeout);
+    auto const event = machine.host->poll_event();
+    REQUIRE(event.has_value());
+    CHECK(std::get<LinkDown>(event->what).reason.code == Code::timeout);
+    CHECK(machine.host->links_count() == 0);
+    auto const id = machine.host->dial({.ip = "10.0.0.2", .port = 1}, {}, Instant{}).value();
+    machine.host->on_closed(id, {.code = Code::unavailable, .message = "refused"}, Instant{});
+    CHECK(std::get<LinkDown>(machine.host->poll_event()->what).reason.code == Code::unavailable);
+}
+
+TEST_CASE("a slow inbound handshake is dropped in time and its place is free again") {
+    Machine machine(1);
+    machine.host->on_accepted({1}, {.ip = "10.0.0.9", .port = 5}, Instant{});
+    machine.host->on_bytes({1}, Bytes{0x13}, Instant{});
+    CHECK(machine.host->deadline() == Instant{} + 5s);
+    machine.host->on_deadline(Instant{} + 5s);
+    CHECK(std::get<LinkDown>(machine.host->poll_event()->what).reason.code == Code::timeout);
+    CHECK(machine.host->links_count() == 0);
+}
+
+TEST_CASE("unproven inbound connections are limited, in total and per address") {
+    HostLimits const limits{
+        .connections_max = 10, .pending_inbound_max = 5, .pending_per_ip_max = 2};
+    auto const count_after = [&](auto const& address_of, std::uint64_t count) {
+        Machine machine(1, {.limits = limits, .accepted_protocols = {}});
+        for (std::uint64_t i = 0; i < count; ++i)
+            machine.host->on_accepted({2 * i + 1}, address_of(i), Instant{});
+        CHECK(machine.host->poll_event() == std::nullopt);
+        return machine.host->links_count();
+    };
+    auto const same = [](std::uint64_t) { return SocketAddress{.ip = "10.0.0.9", .port = 5}; };
+    auto const different = [](std::uint64_t i) {
+        return SocketAddress{.ip = "10.0.0." + std::to_string(i), .port = 5};
+    };
+    CHECK(count_after(same, 2) == 2);
+    CHECK(count_after(same, 3) == 2);
+    CHECK(count_after(different, 5) == 5);
+    CHECK(count_after(different, 6) == 5);
+}
+
+TEST_CASE(
+    "proved strangers of one address use up their own share; who is vouched for does not count") {
+    HostLimits const limits{.pending_per_ip_max = 2, .strangers_max = 3};
+    Machine machine(1, {.limits = limits, .accepted_protocols = {}});
+    std::uint64_t next = 1;
+    auto const accept = [&](std::string const& ip) {
+        auto const before = machine.host->links_count();
+        machine.host->on_accepted(ConnectionId{next++}, {.ip = ip, .port = 5}, Instant{});
+        return machine.host->links_count() > before;
+    };
+    CHECK(accept("10.0.0.2"));
+    CHECK(accept("10.0.0.2"));
+    CHECK_FALSE(accept("10.0.0.2"));
+    CHECK(accept("10.0.0.3"));
+    CHECK_FALSE(accept("10.0.0.4"));
+    machine.host->vouch(ConnectionId{1});
+    CHECK(accept("10.0.0.2"));
+    CHECK_FALSE(accept("10.0.0.4"));
+}
+
+TEST_CASE("the connection beyond the last allowed one is refused, dialled or accepted") {
+    HostLimits const limits{
+        .connections_max = 3, .pending_inbound_max = 5, .pending_per_ip_max = 5};
+    Machine machine(1, {.limits = limits, .accepted_protocols = {}});
+    for (int i = 0; i < 3; ++i)
+        CHECK(machine.host->dial({.ip = "10.0.0.2", .port = 1}, {}, Instant{}).has_value());
+    CHECK(machine.host->dial({.ip = "10.0.0.2", .port = 1}, {}, Instant{}).error().code ==
+          Code::too_large);
+    machine.host->on_accepted({1}, {.ip = "10.0.0.9", .port = 5}, Instant{});
+    CHECK(machine.host->links_count() == 3);
+}
+
+TEST_CASE("without randomness no link is made") {
+    Machine machine(1);
+    machine.rng.broken = true;
+    machine.host->on_accepted({1}, {.ip = "10.0.0.9", .port = 5}, Instant{});
+    CHECK(std::get<LinkDown>(machine.host->poll_event()->what).reason.code == Code::io);
+    CHECK(machine.host->links_count() == 0);
+    auto const created = Host::create(machine.identity, machine.rng, {});
+    REQUIRE_FALSE(created.has_value());
+    CHECK(created.error().code == Code::io);
+}

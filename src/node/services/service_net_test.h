@@ -1,0 +1,185 @@
+// node/services/service_net_test.h: for tests: processes with a Host and its services on an
+// in-memory network under a clock that only the test moves.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+#include "node/services/identify_service.h"
+#include "node/services/relay_service.h"
+
+namespace kith::node::test {
+
+using base::Bytes;
+using base::Instant;
+using base::UnixTime;
+using identity::Identity;
+using identity::PeerId;
+using ports::ConnectionId;
+using ports::SocketAddress;
+using proto::relay::Grant;
+using namespace std::chrono_literals;
+
+struct SeededRng final : kith::ports::Rng {
+    explicit SeededRng(unsigned seed) : random(seed) {}
+    kith::base::Status fill(kith::base::MutableByteView out) override {
+        for (auto& byte : out) byte = static_cast<std::uint8_t>(random());
+        return {};
+    }
+    std::mt19937 random;
+};
+
+struct TestClock final : kith::ports::Clock {
+    [[nodiscard]] Instant now() const override { return at; }
+    [[nodiscard]] UnixTime unix_now() const override {
+        auto const since = std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch());
+        return UnixTime{1'800'000'000 + since.count()};
+    }
+    Instant at{1000s};
+};
+
+inline Identity identity_of(SeededRng& rng) {
+    kith::crypto::Secret<kith::identity::identity_random_bytes> seed;
+    REQUIRE(rng.fill(seed.mutable_view()).has_value());
+    return Identity::create(seed, UnixTime{1'800'000'000}).value();
+}
+
+// One process: its host, its relay service, and what its owner heard.
+struct Machine {
+    Machine(unsigned seed, TestClock const& clock, HostLimits host_limits,
+            proto::relay::ServerLimits limits)
+        : rng(seed),
+          identity(identity_of(rng)),
+          at{.ip = "10.0.0." + std::to_string(seed), .port = 8810},
+          host(Host::create(identity, rng,
+                            {.limits = host_limits,
+                             .accepted_protocols = {std::string(proto::relay::hop_protocol),
+                                                    std::string(proto::relay::stop_protocol),
+                                                    std::string(proto::identify::protocol),
+                                                    std::string(proto::identify::push_protocol),
+                                                    std::string(proto::ping::protocol), "/echo"}})
+                   .value()),
+          service({.host = *host,
+                   .identity = identity,
+                   .clock = clock,
+                   .grant = [this](PeerId const&) { return grant; }},
+                  limits),
+          identify({.host = *host, .identity = identity, .clock = clock}) {}
+
+    SeededRng rng;
+    Identity identity;
+    SocketAddress at;
+    std::unique_ptr<Host> host;
+    bool consumes = true;  // gives credit for stream data back
+    Grant grant = Grant::unlimited;
+    RelayService service;
+    IdentifyService identify;
+    std::vector<HostEvent> events;
+    Bytes tape;  // everything that others put on wires to this machine
+
+    template <class T>
+    std::vector<T> heard(ConnectionId id) const {
+        std::vector<T> found;
+        for (auto const& event : events)
+            if (auto const* one = std::get_if<T>(&event.what); one && event.connection == id)
+                found.push_back(*one);
+        return found;
+    }
+    [[nodiscard]] std::vector<ConnectionId> connected(Path path) const {
+        std::vector<ConnectionId> found;
+        for (auto const& event : events)
+            if (auto const* up = std::get_if<PeerConnected>(&event.what); up && up->path == path)
+                found.push_back(event.connection);
+        return found;
+    }
+};
+
+// Machines on an in-memory network; nothing here knows about relays.
+struct Net {
+    Machine& add(HostLimits host_limits = {}, proto::relay::ServerLimits limits = {}) {
+        auto const seed = static_cast<unsigned>(machines.size() + 1);
+        machines.push_back(std::make_unique<Machine>(seed, clock, host_limits, limits));
+        return *machines.back();
+    }
+
+    void run() {
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (auto const& machine : machines) moved = step(*machine) || moved;
+        }
+    }
+
+    bool step(Machine& from) {
+        bool moved = false;
+        while (auto event = from.host->poll_event()) {
+            moved = true;
+            if (from.service.on_event(*event, clock.at)) continue;
+            if (from.identify.on_event(*event, clock.at)) continue;
+            if (auto const* data = std::get_if<StreamData>(&event->what); data && from.consumes)
+                from.host->consumed(event->connection, data->id, data->bytes.size());
+            from.events.push_back(std::move(*event));
+        }
+        while (auto output = from.host->poll_output()) {
+            moved = true;
+            if (auto const* dial = std::get_if<kith::ports::Dial>(&*output)) connect(from, *dial);
+            if (auto const* ready = std::get_if<kith::ports::Transmit>(&*output)) {
+                Bytes bytes;
+                while (from.host->poll_transmit(ready->id, bytes, clock.at)) {
+                }
+                auto const far = wires.find({&from, ready->id});
+                if (bytes.empty() || far == wires.end()) continue;
+                kith::base::append(far->second.first->tape, bytes);
+                far->second.first->host->on_bytes(far->second.second, bytes, clock.at);
+            }
+            if (auto const* closed = std::get_if<kith::ports::Close>(&*output)) {
+                auto const far = wires.find({&from, closed->id});
+                if (far == wires.end()) continue;
+                auto const [machine, id] = far->second;
+                wires.erase({machine, id});
+                wires.erase({&from, closed->id});
+                machine->host->on_closed(id, {base::Code::unavailable, "eof"}, clock.at);
+            }
+        }
+        return moved;
+    }
+
+    void connect(Machine& from, kith::ports::Dial const& dial) {
+        for (auto const& to : machines) {
+            if (to->at != dial.to) continue;
+            ConnectionId const far{next_odd};
+            next_odd += 2;
+            wires[{&from, dial.id}] = {to.get(), far};
+            wires[{to.get(), far}] = {&from, dial.id};
+            to->host->on_accepted(far, {.ip = from.at.ip, .port = 40'000}, clock.at);
+            return from.host->on_connected(dial.id, clock.at);
+        }
+        from.host->on_closed(dial.id, {base::Code::unavailable, "refused"}, clock.at);
+    }
+
+    // Runs every timer up to `span` from now.
+    void pass(kith::base::Duration span) {
+        auto const end = clock.at + span;
+        for (run();; run()) {
+            auto next = end;
+            for (auto const& machine : machines)
+                for (auto const& due : {machine->host->deadline(), machine->service.deadline(),
+                                        machine->identify.deadline()})
+                    if (due) next = std::min(next, std::max(*due, clock.at + 1us));
+            clock.at = next;
+            for (auto const& machine : machines) {
+                machine->host->on_deadline(clock.at);
+                machine->service.on_deadline(clock.at);
+                machine->identify.on_deadline(clock.at);
+            }
+            if (next == end) return run();
+        }
+    }
+
+    TestClock clock;
+    std::uint64_t next_odd = 1;
+    std::vector<std::unique_ptr<Machine>> machines;
+    std::map<std::pair<Machine*, ConnectionId>, std::pair<Machine*, ConnectionId>> wires;
+};
+
+}  // namespace kith::node::test
