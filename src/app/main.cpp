@@ -1,4 +1,5 @@
-// kith: one binary. Cleans the process of secrets, then hands over to the command line.
+// kith: one binary. Closes its memory to others, cleans the process of secrets, then hands over to
+// the command line.
 #include <sys/stat.h>
 
 #include <csignal>
@@ -9,6 +10,7 @@
 #include <google/protobuf/stubs/logging.h>
 
 #include "app/commands.h"
+#include "app/memory_dumps.h"
 #include "app/process_inputs.h"
 #include "base/sabotage.h"
 
@@ -16,6 +18,11 @@ int main(int count, char** argv) {
 #ifdef KITH_SABOTAGE
     if (char const* const names = std::getenv("KITH_SABOTAGE")) kith::base::sabotage_arm(names);
 #endif
+    auto const closed = kith::app::forbid_memory_dumps(std::getenv(kith::app::allow_core_variable));
+    if (!closed) {
+        std::fprintf(stderr, "kith: %s\n", closed.error().message.c_str());
+        return static_cast<int>(kith::app::ExitCode::failure);
+    }
     auto const arguments = kith::app::take_arguments(count, argv);
     auto const environment = kith::app::take_environment(environ);
     ::umask(077);                   // whatever kith creates belongs to its user alone

@@ -17,6 +17,8 @@ struct CipherContext {
 void CipherContextDeleter::operator()(CipherContext* context) const {
     EVP_CIPHER_CTX_free(context->evp);  // wipes the key schedule
     delete context;
+    // Round keys stay in vector registers, which the dynamic linker and signals put on the stack.
+    wipe_stack_below(std::size_t{32} * 1024);
 }
 }  // namespace detail
 

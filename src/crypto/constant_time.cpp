@@ -2,6 +2,8 @@
 
 #include <sodium.h>
 
+#include "base/sabotage.h"
+
 namespace kith::crypto {
 
 bool constant_time_equal(base::ByteView a, base::ByteView b) {
@@ -10,7 +12,12 @@ bool constant_time_equal(base::ByteView a, base::ByteView b) {
 }
 
 void wipe(base::MutableByteView bytes) {
-    if (!bytes.empty()) sodium_memzero(bytes.data(), bytes.size());
+    if (KITH_GUARD("P26.wipe", bytes.empty())) return;
+    sodium_memzero(bytes.data(), bytes.size());
+}
+
+void wipe_stack_below(std::size_t depth_bytes) {
+    if (!KITH_GUARD("P26.wipe_stack", false)) sodium_stackzero(depth_bytes);
 }
 
 }  // namespace kith::crypto

@@ -1,4 +1,4 @@
-// crypto/constant_time.h: the two operations secrets need that the standard library does not have.
+// crypto/constant_time.h: the operations secrets need that the standard library does not have.
 #pragma once
 
 #include "base/bytes.h"
@@ -10,5 +10,9 @@ namespace kith::crypto {
 
 // Overwrites with zeros in a way the compiler may not remove.
 void wipe(base::MutableByteView bytes);
+
+// Overwrites what functions that have returned left on this thread's stack, `depth_bytes` deep.
+// For copies that a function made in places it cannot name: spilled registers, a library's frames.
+void wipe_stack_below(std::size_t depth_bytes);
 
 }  // namespace kith::crypto

@@ -30,7 +30,10 @@ HmacSha256& HmacSha256::update(base::ByteView bytes) {
 }
 
 HmacTag HmacSha256::finish() {
-    return outer_.update(inner_.finish()).finish();
+    auto inner = inner_.finish();
+    auto const out = outer_.update(inner).finish();
+    wipe(inner);
+    return out;
 }
 
 HmacTag hmac_sha256(base::ByteView key, base::ByteView message) {
@@ -54,7 +57,9 @@ void hkdf_sha256_expand(base::ByteView pseudo_random_key, base::ByteView info,
     for (std::size_t done = 0; done < out.size(); ++counter) {
         HmacSha256 next = keyed;
         if (done > 0) next.update(block);
-        block = next.update(info).update({&counter, 1}).finish();
+        auto tag = next.update(info).update({&counter, 1}).finish();
+        block = tag;
+        wipe(tag);
         auto const size = std::min(block.size(), out.size() - done);
         std::copy_n(block.begin(), size, out.begin() + static_cast<std::ptrdiff_t>(done));
         done += size;

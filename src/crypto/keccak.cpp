@@ -63,6 +63,9 @@ void permute(Lanes& lanes) {
     lanes = a;
 }
 
+// More than permute() uses: its copies of the lanes are what comes out next.
+constexpr std::size_t permutation_stack_bytes = 1024;
+
 std::uint8_t* bytes_of(Lanes& lanes) {
     return reinterpret_cast<std::uint8_t*>(lanes.data());
 }
@@ -71,6 +74,7 @@ std::uint8_t* bytes_of(Lanes& lanes) {
 
 Sponge::~Sponge() {
     wipe({bytes_of(lanes_), sizeof lanes_});
+    wipe_stack_below(permutation_stack_bytes);
 }
 
 Sponge& Sponge::absorb(base::ByteView bytes) {
@@ -117,10 +121,8 @@ base::ByteArray<32> sha3_256(base::ByteView bytes) {
     return out;
 }
 
-base::ByteArray<64> sha3_512(base::ByteView bytes) {
-    base::ByteArray<64> out;
+void sha3_512(base::ByteView bytes, std::span<std::uint8_t, 64> out) {
     Sponge(72, 0x06).absorb(bytes).squeeze(out);
-    return out;
 }
 
 }  // namespace kith::crypto

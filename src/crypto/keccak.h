@@ -3,6 +3,8 @@
 // hash. Constant time, no heap.
 #pragma once
 
+#include <span>
+
 #include "base/bytes.h"
 
 namespace kith::crypto {
@@ -42,6 +44,7 @@ inline Sponge shake256() {
 }
 
 base::ByteArray<32> sha3_256(base::ByteView bytes);
-base::ByteArray<64> sha3_512(base::ByteView bytes);
+// `bytes` may be what `out` is: keys come out of it, and a returned value would leave copies.
+void sha3_512(base::ByteView bytes, std::span<std::uint8_t, 64> out);
 
 }  // namespace kith::crypto

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/memory_search.h"
 #include "base/temporary_folder.h"
 #include "identity/secret_file.h"
 
@@ -326,4 +327,30 @@ TEST_CASE("an identity whose file cannot be written does not change") {
         CHECK_FALSE(change_identity(nowhere, identity, {change}, random, now).has_value());
     CHECK(identity.binding() == before);
     CHECK(load_identity(folder.path())->binding() == before);
+}
+
+TEST_CASE("P26: the seeds leave memory with the identity, the old ones when keys are exchanged") {
+    Folder const folder;
+    std::vector<base::MemoryNeedle> needles;
+    auto const patterned = [] {
+        crypto::Secret<identity_random_bytes> out;
+        std::uint8_t at = 3;
+        for (auto& byte : out.mutable_view()) byte = at = static_cast<std::uint8_t>(at * 37 + 11);
+        return out;
+    };
+    for (std::size_t const offset : {0U, 32U, 64U})
+        needles.emplace_back(patterned().view().subspan(offset));
+    {
+        auto identity = load_or_create_identity(folder.path(), patterned(), now).value();
+        for (auto const& needle : needles) CHECK(needle.count() > 0);
+        crypto::Secret<rotation_random_bytes> random;
+        std::ranges::fill(random.mutable_view(), std::uint8_t{9});
+        REQUIRE(change_identity(folder.path(), identity, {KeyChange::Kind::rotate}, random, now)
+                    .has_value());
+        CHECK(needles[0].count() > 0);  // the root stays
+        CHECK(needles[1].count() == 0);
+        CHECK(needles[2].count() == 0);
+        REQUIRE(load_identity(folder.path()).has_value());
+    }
+    for (auto const& needle : needles) CHECK(needle.count() == 0);
 }

@@ -122,7 +122,12 @@ Hash hash_named(std::string const& name) {
         };
     };
     if (name == "sha3256") return plain(crypto::sha3_256);
-    if (name == "sha3512") return plain(crypto::sha3_512);
+    if (name == "sha3512")
+        return plain([](base::ByteView bytes) {
+            base::ByteArray<64> out;
+            crypto::sha3_512(bytes, out);
+            return out;
+        });
     if (name == "shake128") return extendable(crypto::shake128);
     if (name == "shake256") return extendable(crypto::shake256);
     if (name == "sha256" || name == "sha2256") return plain(crypto::sha256);

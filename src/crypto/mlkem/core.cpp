@@ -123,7 +123,7 @@ void generate_key(MlKem768Seed const& seed, MlKem768PublicKey& public_key, Expan
     Wiped<Parts> parts;
     std::ranges::copy(part<32>(base::ByteView(seed.view()), 0), parts->input.begin());
     parts->input[32] = rank;  // domain separation of the final FIPS 203
-    parts->seeds = sha3_512(parts->input);
+    sha3_512(parts->input, parts->seeds);
     base::ByteView const seeds = parts->seeds;
     auto const rho = part<32>(seeds, 0);
     auto const sigma = part<32>(seeds, 32);
@@ -175,7 +175,7 @@ MlKem768Encapsulation encapsulate(MlKem768PublicKey const& public_key, In<32> ra
     std::ranges::copy(random, input->begin());
     std::ranges::copy(sha3_256(public_key), input->begin() + 32);
     Wiped<base::ByteArray<64>> keys;  // K || r
-    keys.value = sha3_512(input.value);
+    sha3_512(input.value, keys.value);
     base::ByteView const view = keys.value;
     MlKem768Encapsulation out;
     encrypt(public_key, random, part<32>(view, 32), out.ciphertext);
@@ -189,7 +189,7 @@ Secret<32> decapsulate(ExpandedKey const& expanded, MlKem768Ciphertext const& ci
     decrypt(expanded, ciphertext, part<32>(base::MutableByteView(input.value), 0));
     std::ranges::copy(part<32>(key, hash_offset), input->begin() + 32);
     Wiped<base::ByteArray<64>> keys;
-    keys.value = sha3_512(input.value);
+    sha3_512(input.value, keys.value);
 
     Secret<32> out;
     shake256().absorb(part<32>(key, z_offset)).absorb(ciphertext).squeeze(out.mutable_view());

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "base/memory_search.h"
 #include "crypto/x25519.h"
 
 using namespace kith::proto::noise;
@@ -16,11 +17,15 @@ using kith::crypto::Secret;
 
 namespace {
 
-PrivateKey key_of(ByteView bytes) {
-    return PrivateKey::from(bytes).value();
+// Written in place, so that this test leaves no other copy in memory.
+template <std::size_t N>
+Secret<N> patterned(std::uint8_t start) {
+    Secret<N> out;
+    for (auto& byte : out.mutable_view()) byte = start = static_cast<std::uint8_t>(start * 37 + 11);
+    return out;
 }
-PrivateKey key_of(std::uint8_t fill) {
-    return key_of(Bytes(32, fill));
+PrivateKey key_of(std::uint8_t start) {
+    return patterned<32>(start);
 }
 
 struct XxPair {
@@ -156,7 +161,7 @@ namespace {
 struct HybridPair {
     PrivateKey initiator_static = key_of(1), initiator_ephemeral = key_of(2);
     PrivateKey responder_static = key_of(3), responder_ephemeral = key_of(4);
-    kith::crypto::MlKem768Seed kem_seed = kith::crypto::MlKem768Seed::from(Bytes(64, 5)).value();
+    kith::crypto::MlKem768Seed kem_seed = patterned<64>(5);
     Secret<32> kem_random = key_of(6), psk = key_of(7);
     Pattern pattern = find_pattern("IKhfs+psk2").value();
     HandshakeState initiator{Role::initiator,
@@ -206,6 +211,31 @@ TEST_CASE("a hybrid handshake agrees, its messages have the stated sizes, and ea
     REQUIRE(responder.read_message(first, payload).has_value());
     REQUIRE(responder.write_message({}, answer).has_value());
     CHECK_FALSE(kith::base::equal(responder.split_keys().send.view(), theirs.send.view()));
+}
+
+TEST_CASE("P26: no secret of a handshake is in memory once it has ended, done or given up") {
+    std::vector<kith::base::MemoryNeedle> needles;
+    for (std::uint8_t start = 1; start <= 7; ++start)
+        needles.emplace_back(patterned<64>(start).view());
+    {
+        HybridPair pair;
+        HybridPair given_up;
+        Bytes first, second, payload;
+        REQUIRE(given_up.initiator.write_message({}, first).has_value());
+        first.clear();
+        REQUIRE(pair.initiator.write_message({}, first).has_value());
+        REQUIRE(pair.responder.read_message(first, payload).has_value());
+        REQUIRE(pair.responder.write_message({}, second).has_value());
+        REQUIRE(pair.initiator.read_message(second, payload).has_value());
+        auto const keys = pair.initiator.split_keys();
+        needles.emplace_back(keys.send.view());
+        needles.emplace_back(keys.receive.view());
+        for (auto const& needle : needles) CHECK(needle.count() > 0);
+    }
+    for (std::size_t i = 0; i < needles.size(); ++i) {
+        CAPTURE(i);
+        CHECK(needles[i].count() == 0);
+    }
 }
 
 TEST_CASE("a hybrid handshake dies of any flipped bit, and of an ML-KEM key that is not reduced") {

@@ -5,6 +5,8 @@
 #include <set>
 
 #include "base/code_of.h"
+#include "base/memory_search.h"
+#include "crypto/kdf.h"
 #include "proto/session/replay_window.h"
 
 using namespace kith;
@@ -185,4 +187,58 @@ TEST_CASE("S4: the window takes 128 counters in any order, each once") {
     CHECK_FALSE(window.is_new(127));
     window.accept(1000 - 127);
     CHECK_FALSE(window.is_new(1000 - 127));
+}
+
+namespace {
+
+// What a keyring derives for one direction, computed apart from it: the labels are the protocol's.
+std::vector<base::MemoryNeedle> needles_of(crypto::Secret<32> const& direction) {
+    std::vector<base::MemoryNeedle> needles{base::MemoryNeedle(direction.view())};
+    for (char const* const lane : {"tensor", "control", "proof"}) {
+        auto const label = "kith/tier1/" + std::string(lane) + "/v1";
+        base::ByteArray<32> const hash{};
+        auto const key = crypto::hkdf_sha256<32>(hash, direction.view(), base::as_bytes(label));
+        needles.emplace_back(key.view());
+    }
+    return needles;
+}
+
+crypto::Secret<32> patterned(std::uint8_t start) {
+    crypto::Secret<32> out;
+    for (auto& byte : out.mutable_view()) byte = static_cast<std::uint8_t>(start *= 37);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("P26: no key of a session is in memory once the session has ended") {
+    auto needles = needles_of(patterned(11));
+    for (auto& needle : needles_of(patterned(13))) needles.push_back(needle);
+    {
+        Keyring ring;
+        KeyMaterial const keys{patterned(11), patterned(13), {}};
+        REQUIRE(ring.install(1, keys, Side::initiator, at(0s)).has_value());
+        (void)seal(ring, Lane::tensor, "used");
+        (void)seal(ring, Lane::control, "used");
+        needles.emplace_back(ring.exporter(1)->view());
+        CHECK(needles[0].count() > 0);  // the search sees what is there
+        CHECK(needles.back().count() > 0);
+        CHECK(needles[2].count() > 0);  // ChaCha20 keeps its key as it is; AES may not
+    }
+    for (std::size_t i = 0; i < needles.size(); ++i) {
+        CAPTURE(i);
+        CHECK(needles[i].count() == 0);
+    }
+}
+
+TEST_CASE("P26: a key that was replaced leaves memory when it opens nothing any more") {
+    std::vector<base::MemoryNeedle> needles = needles_of(patterned(17));
+    Keyring ring;
+    REQUIRE(
+        ring.install(1, {patterned(17), patterned(19), {}}, Side::initiator, at(0s)).has_value());
+    REQUIRE(
+        ring.install(2, {patterned(23), patterned(29), {}}, Side::initiator, at(600s)).has_value());
+    CHECK(needles[2].count() > 0);
+    ring.drop_retired(at(600s) + old_key_opens_for);
+    for (auto const& needle : needles) CHECK(needle.count() == 0);
 }
