@@ -10,7 +10,7 @@ namespace {
 
 constexpr char const* purpose =
     "kith: a group of people who trust each other pool their machines. Language models too big for "
-    "one machine are split over them, in modes in which no other machine sees prompt or answer.";
+    "one machine are split over them, in modes in which no other machine is handed prompt or answer.";
 
 constexpr char const* first_steps =
     "First steps:\n"

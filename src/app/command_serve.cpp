@@ -44,7 +44,7 @@ public:
         add_flag(parser, "--api-key", "api.key",
                  "Its bearer key; others can see it here, so prefer KITH_API_KEY or config.toml");
         add_flag(parser, "--encrypted-pipeline", "inference.encrypted_pipeline",
-                 "true: only this machine sees text");
+                 "true: no other machine is handed text");
         add_flag(parser, "--local-embedding-privacy", "inference.local_embedding_privacy",
                  "true: token ids stay on this machine");
         add_flag(parser, "--threads", "inference.threads", "0: one per core");

@@ -161,7 +161,7 @@ constexpr std::array<Key, 14> keys{{
      "The bearer key of the endpoint. Without it one is generated into api.key beside this file.",
      apply_api_key},
     {"inference.encrypted_pipeline", KeyKind::boolean, "false",
-     "Only this machine sees text: it computes the first and the last part of every model itself.\n"
+     "No other machine is handed text: this one computes the first and the last part of every model itself.\n"
      "A model whose two end shards are not here is then refused.",
      apply_encrypted_pipeline},
     {"inference.local_embedding_privacy", KeyKind::boolean, "false",

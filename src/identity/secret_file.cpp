@@ -249,6 +249,7 @@ void remove_leftovers(path const& file) {
                                                       ::closedir);
     if (listing == nullptr) return;
     int const directory = ::dirfd(listing.get());
+    if (directory < 0) return;
     for (std::size_t i = 0; i < leftovers_max; ++i) {
         auto const* const entry = ::readdir(listing.get());
         if (entry == nullptr) return;

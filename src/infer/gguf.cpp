@@ -162,7 +162,7 @@ Result<Gguf> GgufParser::parse() {
     KITH_TRY(read_alignment(out));
     // Not reserved ahead: the count is only a claim until the infos have been read.
     std::vector<Pending> pending;
-    for (std::uint64_t i = 0; i < tensors_count; ++i)
+    for (std::uint64_t i = 0; i < tensors_count; ++i)  // NOLINTNEXTLINE(performance-*)
         pending.push_back(KITH_TRY(read_tensor_info(out)));
     KITH_TRY(place_tensors(out, std::move(pending)));
     return out;

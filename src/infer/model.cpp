@@ -193,6 +193,7 @@ Result<std::span<float const>> ModelLoader::bias(Gguf const& file, std::string c
 
 Result<std::shared_ptr<Model const>> Model::load(std::vector<MappedFile> files) {
     std::vector<ByteView> views;
+    views.reserve(files.size());
     for (auto const& file : files) views.push_back(file.bytes());
     return ModelLoader().load(views, std::move(files));
 }

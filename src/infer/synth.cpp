@@ -92,7 +92,7 @@ Words bpe_words(PreTokenizer rules) {
     }
     for (auto const& [left, right] : learn_pairs(std::move(words), merges_max)) {
         out.add(left + right, TokenKind::normal, 0);
-        out.merges.push_back(left + " " + right);
+        out.merges.push_back(std::string(left).append(" ").append(right));
     }
     for (auto const* const text : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"})
         out.add(text, TokenKind::control, 0);

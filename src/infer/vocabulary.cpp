@@ -203,9 +203,9 @@ void index_specials(Vocabulary& out) {
         out.specials.push_back(token);
         if (kind == TokenKind::user_defined) out.user_defined.push_back(token);
     }
-    auto const text_of = [&out](TokenId token) { return out.text(token); };
-    std::ranges::stable_sort(out.specials, std::less{}, text_of);
-    std::ranges::stable_sort(out.user_defined, std::less{}, text_of);
+    auto const place = [&out](TokenId token) { return std::pair(out.text(token), token); };
+    std::ranges::sort(out.specials, std::less{}, place);
+    std::ranges::sort(out.user_defined, std::less{}, place);
 }
 
 }  // namespace

@@ -145,8 +145,8 @@ private:
     void start_channel(identity::NodeId const& node, Peer& peer, base::Instant now);
     void on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, base::Instant now);
     void on_stream_data(ports::ConnectionId id, StreamData const& data, base::Instant now);
-    void on_stream_gone(ports::ConnectionId id, StreamId stream, std::optional<base::Error> reason,
-                        base::Instant now);
+    void on_stream_gone(ports::ConnectionId id, StreamId stream,
+                        std::optional<base::Error> const& reason, base::Instant now);
     void on_link_down(ports::ConnectionId id, LinkDown const& down, base::Instant now);
     void drop_channel(identity::NodeId const& peer, base::Error const& reason, base::Instant now);
     void deliver(identity::NodeId const& peer, base::Instant now);
@@ -160,7 +160,7 @@ private:
 
     // node_peers.cpp
     void judge_stranger(ports::ConnectionId id, base::Instant now);
-    void refuse_stranger(ports::ConnectionId id, std::string sentence);
+    void refuse_stranger(ports::ConnectionId id, std::string const& sentence);
     void note_link_failure(ports::ConnectionId id, LinkDown const& down);
     void note_failure(trust::PairFailure reason, std::optional<identity::NodeId> peer,
                       ports::SocketAddress address, Direction direction, std::string sentence);

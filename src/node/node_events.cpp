@@ -11,8 +11,6 @@
 namespace kith::node {
 
 using base::Code;
-using base::fail;
-namespace membership = proto::membership;
 
 void Node::on_event(HostEvent event, base::Instant now) {
     auto const id = event.connection;
@@ -331,7 +329,7 @@ void Node::on_join_request(ports::ConnectionId id, StreamId stream, base::ByteVi
 }
 
 void Node::on_stream_gone(ports::ConnectionId id, StreamId stream,
-                          std::optional<base::Error> reason, base::Instant now) {
+                          std::optional<base::Error> const& reason, base::Instant now) {
     if (joiner_ && joiner_->connection() == id && joiner_->stream() == stream) {
         auto error = reason.value_or(base::Error{Code::unavailable, "the coordinator hung up"});
         if (error.code == Code::unsupported)

@@ -202,6 +202,7 @@ base::Status Node::rotate_identity(base::Instant now) {
     base::Error const reason{Code::cancelled, "this machine exchanged its keys"};
     for (auto& [node, peer] : peers_) drop_channel(node, reason, now);
     std::vector<ports::ConnectionId> open;
+    open.reserve(links_.size());
     for (auto const& [id, link] : links_) open.push_back(id);
     for (auto const& [node, peer] : peers_)
         if (peer.dialling) open.push_back(*peer.dialling);
@@ -402,7 +403,7 @@ base::Status Node::replace_secret(crypto::Secret<32> secret, std::uint64_t epoch
     if (KITH_GUARD("P19.new_secret", false)) return {};  // never, but in a twin of the test
     std::swap(swarm_->secret, secret);
     std::swap(swarm_->epoch, epoch);
-    auto const saved = save_swarm(*swarm_, edges_.store, edges_.secrets);
+    auto saved = save_swarm(*swarm_, edges_.store, edges_.secrets);
     if (saved) return {};
     std::swap(swarm_->secret, secret);
     std::swap(swarm_->epoch, epoch);

@@ -90,7 +90,7 @@ void Node::judge_stranger(ports::ConnectionId id, base::Instant now) {
     refuse_stranger(id, verdict.sentence);
 }
 
-void Node::refuse_stranger(ports::ConnectionId id, std::string sentence) {
+void Node::refuse_stranger(ports::ConnectionId id, std::string const& sentence) {
     auto const& link = links_.at(id);
     note_failure(trust::PairFailure::untrusted_peer, link.peer.peer().node_id(), link.remote,
                  link.direction, sentence);

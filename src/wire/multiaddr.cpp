@@ -105,7 +105,8 @@ Result<Bytes> parse_ip(int family, std::string_view text) {
 
 Result<Bytes> parse_port(std::string_view text) {
     std::uint16_t port = 0;
-    auto const end = text.data() + text.size();
+    auto const* const end = text.data() + text.size();
+    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): from_chars takes the end
     auto const [parsed, error] = std::from_chars(text.data(), end, port);
     if (error != std::errc{} || parsed != end) return fail(Code::invalid, "not a port number");
     Bytes value(2);

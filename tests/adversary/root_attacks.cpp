@@ -80,7 +80,7 @@ TEST_CASE("E4: a root's signature is good for one pair, one direction, one hands
     auto const proof = node::make_root_proof(subject, self, filled(3)).value();
     CHECK(node::check_root_proof(subject, self.root_public_key(), proof));
     CHECK_FALSE(node::check_root_proof(subject, peer.root_public_key(), proof));
-    std::vector<node::RootProofSubject> others(7, subject);
+    std::vector<node::RootProofSubject> others(8, subject);
     others[0].swarm_id = {{2}};
     others[1].signer_side = Side::responder;
     others[2].signer_root = peer.root_id();
@@ -88,6 +88,7 @@ TEST_CASE("E4: a root's signature is good for one pair, one direction, one hands
     others[4].peer_node = self.node_id();
     others[5].key_id = 8;
     others[6].handshake_hash = {{10}};
+    others[7].signer_node = peer.node_id();
     for (auto const& other : others)
         CHECK_FALSE(node::check_root_proof(other, self.root_public_key(), proof));
 }

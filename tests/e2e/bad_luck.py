@@ -112,5 +112,15 @@ def odd_file_name(kith):
         swarm.check(done.returncode == 0 and node.model() is not None, f"{done}")
 
 
+def open_doors(kith):
+    """P20: an endpoint that others could reach is not opened without a key that the user chose"""
+    with swarm.Swarm(kith) as group:
+        node = group.node("operator")
+        node.run("create", "home")
+        for host in ("0.0.0.0", "::", "203.0.113.7"):
+            done = node.run("serve", "--http-host", host, check=False)
+            swarm.check(done.code == swarm.NOT_PERMITTED, f"serve --http-host {host}: {done.code} {done.err}")
+
+
 if __name__ == "__main__":
-    swarm.main(unwritable_log, unwritable_output, hang_up, moved_home, odd_file_name)
+    swarm.main(open_doors, unwritable_log, unwritable_output, hang_up, moved_home, odd_file_name)

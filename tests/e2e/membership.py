@@ -31,6 +31,9 @@ def invites(kith):
         anna, ben = group.node("anna"), group.node("ben")
         first = operator.ask_json("invite", "create", "--note", "for anna")
         swarm.check(first["max_uses"] == 1 and any("see prompts" in text for text in first["warnings"]), f"{first}")
+        listed = operator.ask_json("invite", "list")["invites"][0]
+        swarm.check(int(listed["expires_at"]) - int(listed["created_at"]) == 24 * 3600,
+                    f"an invite lives for a day unless one says otherwise: {listed}")
         anna.join(first["token"])
         swarm.check(status_of(operator, first["invite_id"]) == "spent", "one use does not spend an invite for one")
         expect_refused(ben, first["token"], 1, "used up", "ask for a new invite")

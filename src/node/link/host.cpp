@@ -87,9 +87,9 @@ Result<ConnectionId> Host::dial_relayed(identity::PeerId const& expected, Instan
     return id;
 }
 
-void Host::disconnect(ConnectionId id, Error reason) {
+void Host::disconnect(ConnectionId id, Error const& reason) {
     auto const connection = connections_.find(id);
-    if (connection != connections_.end()) take_down(connection, std::move(reason));
+    if (connection != connections_.end()) take_down(connection, reason);
 }
 
 void Host::vouch(ConnectionId id) {
@@ -329,7 +329,7 @@ void Host::on_link_event(Connections::iterator connection, LinkEvent&& event) {
     events_.push_back(std::move(forwarded));
 }
 
-void Host::take_down(Connections::iterator connection, Error reason) {
+void Host::take_down(Connections::iterator connection, Error const& reason) {
     auto const id = connection->first;
     auto down = describe_down(connection->second, reason);
     if (connection->second.path == Path::relayed) {

@@ -119,7 +119,7 @@ public:
     base::Result<ports::ConnectionId> accept_relayed(Carrier carrier, base::ByteView first,
                                                      base::Instant now);
     // Closes after what is buffered was handed to the driver; LinkDown{reason} follows.
-    void disconnect(ports::ConnectionId id, base::Error reason);
+    void disconnect(ports::ConnectionId id, base::Error const& reason);
     void set_accepted_protocols(ports::ConnectionId id, std::vector<std::string> protocols);
     // This peer is known: its connection does not count among those of strangers any more.
     void vouch(ports::ConnectionId id);
@@ -151,7 +151,7 @@ private:
     base::Result<Link> make_link(LinkOptions options, base::Instant now);
     Link* link_of(ports::ConnectionId id);
     void drain(Connections::iterator connection, base::Instant now);
-    void take_down(Connections::iterator connection, base::Error reason);
+    void take_down(Connections::iterator connection, base::Error const& reason);
     void end_surplus();
     [[nodiscard]] static LinkDown describe_down(Connection const& connection, base::Error reason);
     void touch(Connections::iterator connection);

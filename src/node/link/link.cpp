@@ -137,7 +137,7 @@ Status Link::Impl::feed_clear(ByteView& in, Instant now) {
 
 Status Link::Impl::feed_sealed(ByteView in, Instant now) {
     plaintext_in.clear();
-    auto const opened = opener.feed(channel->receive, in, plaintext_in);
+    auto opened = opener.feed(channel->receive, in, plaintext_in);
     ByteView rest = plaintext_in;
     if (phase == Phase::muxing) {
         auto const progress = KITH_TRY(feed_negotiator(negotiating, rest, accepts_muxer));

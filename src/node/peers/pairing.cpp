@@ -105,6 +105,7 @@ base::Result<std::size_t> Pairing::forget(NodeId const& peer) {
 
 std::vector<NodeId> Pairing::pinned() const {
     std::vector<NodeId> nodes;
+    nodes.reserve(pins_.size());
     for (auto const& [address, node] : pins_) nodes.push_back(node);
     return nodes;
 }

@@ -12,7 +12,6 @@ using base::Error;
 using base::Instant;
 using base::Result;
 using base::Status;
-using identity::PeerId;
 using ports::ConnectionId;
 namespace gossip = proto::gossip;
 

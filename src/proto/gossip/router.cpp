@@ -194,7 +194,7 @@ Result<MessageId> Router::publish(std::string const& topic, ByteView data, Insta
     }
     if (message.ByteSizeLong() > message_bytes_max)
         return fail(Code::too_large, "gossip: message is too large");
-    auto const id = id_of(message, origin);
+    auto id = id_of(message, origin);
     if (seen_.contains(id)) return fail(Code::conflict, "gossip: the message was sent before");
     seen_.add(id, origin, now);
     auto const encoded = std::make_shared<Encoded const>(

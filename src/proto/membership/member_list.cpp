@@ -174,7 +174,9 @@ bool VerifiedList::reconsider(base::UnixTime now) {
     auto known = members_.begin();
     bool const same = std::ranges::all_of(listed_, [&](auto const& one) {
         if (!is_member(one)) return true;
-        return known != members_.end() && (known++)->node_id() == one.node_id();
+        if (known == members_.end() || known->node_id() != one.node_id()) return false;
+        ++known;
+        return true;
     });
     if (same && known == members_.end()) return false;
     members_.clear();

@@ -56,7 +56,7 @@ Status CipherState::open(ByteView associated_data, ByteView sealed, base::Bytes&
     auto const start = out.size();
     out.resize(start + sealed.size() - tag_bytes);
     auto const plaintext = MutableByteView(out).subspan(start);
-    auto const status = std::visit(
+    auto status = std::visit(
         [&](auto& aead) { return aead.open(nonce(), associated_data, sealed, plaintext); }, aead_);
     if (!status) {
         out.resize(start);

@@ -168,7 +168,7 @@ Status Libp2pHandshake::choose_muxer(std::vector<std::string> const& theirs) {
 
 Status Libp2pHandshake::write_message(ByteView payload) {
     auto const position = begin_message(out_);
-    auto const written = state_.write_message(payload, out_);
+    auto written = state_.write_message(payload, out_);
     if (!written) {
         out_.resize(position);
         return written;
