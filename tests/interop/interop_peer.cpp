@@ -7,7 +7,7 @@
 //   <- ping COUNT                  -> pinged {count, us_max}
 //   <- identify                    -> identified {agent, protocols, observed}
 //   <- echo BYTES                  -> echoed {bytes, ok}
-//   end of input: exit
+//   end of input: exit; status 3 when more files are open than before the first socket
 //
 // Serves /ipfs/ping/1.0.0, /ipfs/id/1.0.0 and /kith-interop/echo/1.0.0 to everybody. With the
 // argument --kad also /ipfs/kad/1.0.0: it then identifies every peer by itself, and takes the lines
@@ -18,6 +18,7 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/streambuf.hpp>
 
+#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -329,9 +330,12 @@ private:
     interop::KadPart* kad_;
 };
 
-}  // namespace
+std::ptrdiff_t open_files_count() {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator{});
+}
 
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
     auto const with_kad =
         argc == 2 && std::string_view(argv[1]) == "--kad" ? WithKad::yes : WithKad::no;
     io::OsRng rng;
@@ -371,4 +375,12 @@ int main(int argc, char** argv) {
     context.run();
     driver.stop();
     return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    auto const before = open_files_count();
+    auto const status = run(argc, argv);
+    return status == 0 && open_files_count() != before ? 3 : status;
 }
