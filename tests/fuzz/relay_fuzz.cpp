@@ -1,7 +1,7 @@
 // Fuzzes circuit relay v2. First byte even: the parsers, and that what they understood is framed
 // and read again the same. Odd: a relay with two peers who say what the input wants on their
-// streams; checked after every step: counts within limits, bytes only behind a yes, and both ends
-// together.
+// streams; ids of streams come back, also of such that are still known; checked after every step:
+// counts within limits, bytes only behind a yes, and both ends together.
 #include <cstdlib>
 #include <set>
 
@@ -108,13 +108,17 @@ void run(ByteView input) {
         auto const stream = bench.streams.empty() ? relay::StreamRef{}
                                                   : bench.streams[which % bench.streams.size()];
         if (verb == 0) {
-            bench.streams.push_back({peer, bench.next++});
+            bool const comes_back = (which & 0x20) != 0 && stream.connection >= 2;
+            if (!comes_back) bench.streams.push_back({peer, bench.next++});
+            auto const opened = comes_back ? stream : bench.streams.back();
+            auto const from = static_cast<std::uint8_t>(opened.connection);
+            bench.gone.erase(opened);
             bench.server.on_hop_opened(
-                bench.streams.back(),
-                {.peer = peer_of(peer),
+                opened,
+                {.peer = peer_of(from),
                  .ip = "10.0.0.1",
                  .path = relay::Path::direct,
-                 .grant = peer == 4 ? relay::Grant::limited : relay::Grant::unlimited},
+                 .grant = from == 4 ? relay::Grant::limited : relay::Grant::unlimited},
                 bench.now);
         }
         if (verb == 1)

@@ -72,6 +72,19 @@ export const jsNode = (options = {}) => createLibp2p({
   ...options
 })
 
+// js-libp2p's Noise, agreeing no muxer inside the handshake.
+export function noiseWithoutMuxers () {
+  const make = noise()
+  return components => {
+    const encrypter = make(components)
+    for (const name of ['secureInbound', 'secureOutbound']) {
+      const original = encrypter[name].bind(encrypter)
+      encrypter[name] = (connection, options) => original(connection, { ...options, skipStreamMuxerNegotiation: true })
+    }
+    return encrypter
+  }
+}
+
 // Ends the process: with status 0 only when all checks held.
 export function finish () {
   console.log(failures === 0 ? 'all checks hold' : `${failures} checks fail`)

@@ -7,17 +7,21 @@
 //   <- ping COUNT                  -> pinged {count, us_max}
 //   <- identify                    -> identified {agent, protocols, observed}
 //   <- echo BYTES                  -> echoed {bytes, ok}
-//   end of input: exit
+//   <- handshakes IP PORT PEER_ID PARALLEL COUNT    -> handshaken {count}: dials that came up, each
+//                                     ended at once; nothing is said of them one by one
+//   end of input: exit; status 3 when more files are open than before the first socket
 //
 // Serves /ipfs/ping/1.0.0, /ipfs/id/1.0.0 and /kith-interop/echo/1.0.0 to everybody. With the
-// argument --kad also /ipfs/kad/1.0.0: it then identifies every peer by itself, and takes the lines
-// of interop_kad.h.
+// argument --many it says nothing of single connections and takes any number. With --kad also
+// /ipfs/kad/1.0.0: it then identifies every peer by itself, and takes the lines of interop_kad.h.
 #include <unistd.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/streambuf.hpp>
 
+#include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -39,13 +43,13 @@ namespace {
 constexpr std::string_view echo_protocol = "/kith-interop/echo/1.0.0";
 constexpr std::size_t write_bytes = 64 * 1024;
 
-enum class WithKad { no, yes };
+enum class Mode { plain, kad, many };
 
-std::vector<std::string> protocols(WithKad with_kad) {
+std::vector<std::string> protocols(Mode mode) {
     std::vector<std::string> out{std::string(proto::ping::protocol),
                                  std::string(proto::identify::protocol),
                                  std::string(echo_protocol)};
-    if (with_kad == WithKad::yes) out.emplace_back(proto::kad::libp2p_protocol);
+    if (mode == Mode::kad) out.emplace_back(proto::kad::libp2p_protocol);
     return out;
 }
 
@@ -62,16 +66,23 @@ struct Stream {
     bool intact = true, ended = false;
 };
 
-std::uint8_t pattern(std::size_t position) {
-    return static_cast<std::uint8_t>(position * 31 + (position >> 13));
+// What an echo sends, from any position on; it repeats after pattern_period. Built once, because
+// this program also runs with sanitizers, where bytes one by one would take most of the time.
+constexpr std::size_t pattern_period = 2 * 1024 * 1024;
+
+base::Bytes make_pattern() {
+    base::Bytes bytes(2 * pattern_period);
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        bytes[i] = static_cast<std::uint8_t>(i * 31 + (i >> 13));
+    return bytes;
 }
 
 class Peer {
 public:
     Peer(node::Host& host, identity::Identity const& self, ports::Rng& rng,
-         ports::Clock const& clock, WithKad with_kad)
-        : host_(host), self_(self), rng_(rng), clock_(clock) {
-        if (with_kad == WithKad::yes) kad_.emplace(host, self, rng, clock, say);
+         ports::Clock const& clock, Mode mode)
+        : mode_(mode), host_(host), self_(self), rng_(rng), clock_(clock) {
+        if (mode == Mode::kad) kad_.emplace(host, self, rng, clock, say);
     }
 
     interop::KadPart* kad() { return kad_ ? &*kad_ : nullptr; }
@@ -97,6 +108,15 @@ public:
         std::string verb, ip, peer;
         std::size_t number = 0;
         words >> verb;
+        if (verb == "handshakes") {
+            words >> ip >> number >> peer;
+            flood_.to = {ip, static_cast<std::uint16_t>(number)};
+            flood_.expected = *identity::PeerId::parse(peer);
+            words >> number >> flood_.left;
+            flood_.total = flood_.left;
+            for (std::size_t i = 0; i < number; ++i) dial_next();
+            return;
+        }
         if (verb == "dial") {
             words >> ip >> number >> peer;
             auto const expected = identity::PeerId::parse(peer);
@@ -125,7 +145,29 @@ public:
 private:
     using Key = std::pair<ports::ConnectionId, StreamId>;
 
+    // Many dials, some at a time.
+    struct Flood {
+        ports::SocketAddress to;
+        std::optional<identity::PeerId> expected;
+        std::size_t left = 0, under_way = 0, total = 0;
+    };
+
+    void dial_next() {
+        if (flood_.left == 0) {
+            if (flood_.under_way == 0)
+                say("handshaken", "\"count\":" + std::to_string(flood_.total));
+            return;
+        }
+        --flood_.left;
+        ++flood_.under_way;
+        if (!host_.dial(flood_.to, flood_.expected, clock_.now())) std::abort();
+    }
+
     void on(node::PeerConnected& up) {
+        if (mode_ == Mode::many) {
+            if (up.direction == node::Direction::inbound) return;
+            return host_.disconnect(connection_, {base::Code::cancelled, "enough"});
+        }
         observed_[connection_] = up.remote;
         peers_[connection_] = up.peer.peer();
         bool const inbound = up.direction == node::Direction::inbound;
@@ -136,6 +178,12 @@ private:
     void on(node::LinkDown& down) {
         std::erase_if(streams_,
                       [this](auto const& entry) { return entry.first.first == connection_; });
+        if (mode_ == Mode::many) {
+            if (down.direction == node::Direction::inbound) return;
+            if (down.stage != trust::LinkStage::proved) std::abort();
+            --flood_.under_way;
+            return dial_next();
+        }
         say("down", std::string("\"code\":\"") + base::code_name(down.reason.code) +
                         "\",\"message\":\"" + down.reason.message + "\"");
     }
@@ -177,7 +225,7 @@ private:
     void answer_identify(StreamId id) {
         proto::identify::Info info{.protocol_version = "ipfs/0.1.0",
                                    .agent_version = "kith-interop/1",
-                                   .protocols = protocols(kad_ ? WithKad::yes : WithKad::no),
+                                   .protocols = protocols(kad_ ? Mode::kad : Mode::plain),
                                    .listen_addresses = {},
                                    .observed_address = {},
                                    .signed_peer_record = {}};
@@ -222,8 +270,7 @@ private:
                 good = stream.reader->feed(bytes).has_value();
                 break;
             case Stream::Job::ask_echo:
-                for (auto const byte : bytes)
-                    stream.intact = byte == pattern(stream.received++) && stream.intact;
+                check_echo(stream, bytes);
                 break;
             case Stream::Job::ask_ping:
                 good = on_pong(stream, id, bytes);
@@ -232,6 +279,21 @@ private:
         if (!good) {
             say("reset", "\"message\":\"bad bytes\"");
             host_.reset(connection_, id);
+        }
+    }
+
+    // `size` up to pattern_period.
+    [[nodiscard]] base::ByteView expected(std::size_t position, std::size_t size) const {
+        return base::ByteView(pattern_).subspan(position % pattern_period, size);
+    }
+
+    void check_echo(Stream& stream, base::ByteView bytes) {
+        while (!bytes.empty()) {
+            auto const part = bytes.first(std::min(bytes.size(), pattern_period));
+            stream.intact =
+                std::ranges::equal(part, expected(stream.received, part.size())) && stream.intact;
+            stream.received += part.size();
+            bytes = bytes.subspan(part.size());
         }
     }
 
@@ -252,9 +314,11 @@ private:
 
     void write(Stream& stream, StreamId id) {
         for (std::size_t taken = 1; taken > 0;) {
-            while (stream.job == Stream::Job::ask_echo && stream.left > 0 &&
-                   stream.pending.size() < write_bytes)
-                stream.pending.push_back(pattern(stream.total - stream.left--));
+            if (stream.job == Stream::Job::ask_echo && stream.pending.size() < write_bytes) {
+                auto const size = std::min(stream.left, write_bytes - stream.pending.size());
+                base::append(stream.pending, expected(stream.total - stream.left, size));
+                stream.left -= size;
+            }
             taken = stream.pending.empty() ? 0 : host_.write(connection_, id, stream.pending);
             stream.pending.erase(stream.pending.begin(),
                                  stream.pending.begin() + static_cast<std::ptrdiff_t>(taken));
@@ -279,6 +343,9 @@ private:
                               "\"");
     }
 
+    base::Bytes const pattern_ = make_pattern();
+    Mode mode_;
+    Flood flood_;
     node::Host& host_;
     identity::Identity const& self_;
     ports::Rng& rng_;
@@ -329,11 +396,18 @@ private:
     interop::KadPart* kad_;
 };
 
-}  // namespace
+std::ptrdiff_t open_files_count() {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator{});
+}
 
-int main(int argc, char** argv) {
-    auto const with_kad =
-        argc == 2 && std::string_view(argv[1]) == "--kad" ? WithKad::yes : WithKad::no;
+int run(int argc, char** argv) {
+    std::string_view const option = argc == 2 ? argv[1] : "";
+    auto const mode = option == "--kad" ? Mode::kad : option == "--many" ? Mode::many : Mode::plain;
+    node::HostLimits limits;
+    if (mode == Mode::many)
+        limits.pending_per_ip_max = limits.strangers_max = limits.inbound_per_peer_max =
+            limits.pending_inbound_max = limits.connections_max;
     io::OsRng rng;
     io::OsClock clock;
     crypto::Secret<identity::identity_random_bytes> random;
@@ -341,10 +415,10 @@ int main(int argc, char** argv) {
     auto const self = identity::Identity::create(random, clock.unix_now());
     if (!self) return 1;
     auto host =
-        node::Host::create(*self, rng, {.limits = {}, .accepted_protocols = protocols(with_kad)});
+        node::Host::create(*self, rng, {.limits = limits, .accepted_protocols = protocols(mode)});
     if (!host) return 1;
     asio::io_context context;
-    Peer peer(**host, *self, rng, clock, with_kad);
+    Peer peer(**host, *self, rng, clock, mode);
     Core core(**host, peer.kad());
     io::TcpDriver driver(context, core, clock, [&peer] { peer.on_turn(); });
     auto const bound = driver.listen({"127.0.0.1", 0});
@@ -371,4 +445,12 @@ int main(int argc, char** argv) {
     context.run();
     driver.stop();
     return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    auto const before = open_files_count();
+    auto const status = run(argc, argv);
+    return status == 0 && open_files_count() != before ? 3 : status;
 }

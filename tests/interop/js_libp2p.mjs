@@ -1,9 +1,8 @@
 // js_libp2p.mjs INTEROP_PEER: js-libp2p dials us and we dial it; then raw sockets misbehave. Prints one line per
 // check and ends with status 0 only when all hold.
 import net from 'node:net'
-import { check, finish, jsNode, OurPeer, within } from './harness.mjs'
+import { check, finish, jsNode, noiseWithoutMuxers, OurPeer, within } from './harness.mjs'
 
-const { noise } = await import('@libp2p/noise')
 const { multiaddr } = await import('@multiformats/multiaddr')
 
 const ECHO = '/kith-interop/echo/1.0.0'
@@ -89,19 +88,6 @@ async function weDialJs (peer, early) {
   await peer.next('down')
 }
 
-// js-libp2p's Noise, agreeing no muxer inside the handshake.
-function noiseWithoutMuxers () {
-  const make = noise()
-  return components => {
-    const encrypter = make(components)
-    for (const name of ['secureInbound', 'secureOutbound']) {
-      const original = encrypter[name].bind(encrypter)
-      encrypter[name] = (connection, options) => original(connection, { ...options, skipStreamMuxerNegotiation: true })
-    }
-    return encrypter
-  }
-}
-
 async function wrongPeer (peer, listening) {
   const node = await jsNode()
   const other = await jsNode()
@@ -181,5 +167,6 @@ try {
 } catch (error) {
   check(`no exception (${error.stack})`, false)
 }
-await peer.stop().catch(error => check(error.message, false))
+const status = await peer.stop().catch(error => error.message)
+check('we leave no file open', status === 0, `${status}`)
 finish()

@@ -3,11 +3,14 @@
 #include <boost/asio/io_context.hpp>
 #include <deque>
 #include <map>
+#include <set>
 
+#include "io/net/open_files_test.h"
 #include "io/net/os.h"
 #include "io/net/tcp_driver.h"
 
 using namespace kith::io;
+namespace test = kith::io::test;
 using kith::base::Bytes;
 using kith::base::ByteView;
 using kith::base::Code;
@@ -26,18 +29,31 @@ namespace {
 // A core that records what the driver reports and sends what the test queues; with `echo` it sends
 // bytes back.
 struct ProbeCore final : kith::ports::NetworkCore {
-    void on_accepted(ConnectionId id, SocketAddress, Instant) override { accepted.push_back(id); }
-    void on_connected(ConnectionId id, Instant) override { connected.push_back(id); }
+    enum class EndAt { never, accepted, connected, bytes, transmit };
+
+    void on_accepted(ConnectionId id, SocketAddress, Instant) override {
+        accepted.push_back(id);
+        end(EndAt::accepted, id);
+    }
+    void on_connected(ConnectionId id, Instant) override {
+        connected.push_back(id);
+        end(EndAt::connected, id);
+    }
     void on_bytes(ConnectionId id, ByteView bytes, Instant) override {
         kith::base::append(received[id], bytes);
         if (echo) send(id, bytes);
+        end(EndAt::bytes, id);
     }
-    void on_closed(ConnectionId id, Error reason, Instant) override { closed[id] = reason; }
+    void on_closed(ConnectionId id, Error reason, Instant) override {
+        closed[id] = reason;
+        over.insert(id);
+    }
     void on_deadline(Instant now) override {
         rung = now;
         due.reset();
     }
     bool poll_transmit(ConnectionId id, Bytes& out, Instant) override {
+        end(EndAt::transmit, id);
         if (to_send[id].empty()) return false;
         kith::base::append(out, std::exchange(to_send[id], {}));
         return true;
@@ -55,10 +71,19 @@ struct ProbeCore final : kith::ports::NetworkCore {
         outputs.push_back(Transmit{id});
     }
 
+    // Asks for the end of the connection in the middle of a call about it.
+    void end(EndAt at, ConnectionId id) {
+        if (at != end_at) return;
+        outputs.push_back(Close{id});
+        over.insert(id);
+    }
+
+    EndAt end_at = EndAt::never;
     bool echo = false;
     std::vector<ConnectionId> accepted, connected;
     std::map<ConnectionId, Bytes> received, to_send;
     std::map<ConnectionId, Error> closed;
+    std::set<ConnectionId> over;  // by either side
     std::deque<NetworkOutput> outputs;
     std::optional<Instant> due, rung;
 };
@@ -77,6 +102,7 @@ struct Bench {
         return done();
     }
 
+    test::OpenFiles open_files;  // of every test here: after it as many as before
     boost::asio::io_context context;
     OsClock clock;
     ProbeCore server, client;
@@ -122,6 +148,42 @@ TEST_CASE("a dial that fails is reported as closed") {
     REQUIRE(bench.until([&] { return bench.client.closed.size() == 2; }));
     CHECK(bench.client.closed[{2}].code == Code::unavailable);
     CHECK(bench.client.closed[{4}].code == Code::invalid);
+}
+
+TEST_CASE("a core may end a connection in the middle of any call about it; no socket is left") {
+    using EndAt = ProbeCore::EndAt;
+    for (auto const at : {EndAt::accepted, EndAt::connected, EndAt::bytes, EndAt::transmit}) {
+        for (int round = 0; round < 5; ++round) {
+            Bench bench;
+            bench.server.end_at = bench.client.end_at = at;
+            auto const bound = bench.server_driver.listen({.ip = "127.0.0.1", .port = 0}).value();
+            for (std::uint64_t id = 2; id <= 8; id += 2)
+                bench.client.outputs.push_back(Dial{.id = {id}, .to = bound});
+            bench.client_driver.pump();
+            REQUIRE(bench.until([&] { return bench.client.connected.size() == 4; }));
+            for (auto const id : bench.client.connected) bench.client.send(id, Bytes(1000, 1));
+            bench.client_driver.pump();
+            // A connection that its dialler resets at once may never reach the server's core.
+            auto const ended = [&] {
+                return bench.client.over.size() == 4 &&
+                       bench.server.over.size() == bench.server.accepted.size();
+            };
+            REQUIRE(bench.until(ended));
+            // The next round begins while handlers of this one may still wait: stop() is enough.
+        }
+    }
+}
+
+TEST_CASE("drivers that stop in the middle of everything leave no socket behind") {
+    Bench bench;
+    auto const bound = bench.server_driver.listen({.ip = "127.0.0.1", .port = 0}).value();
+    for (std::uint64_t id = 2; id <= 64; id += 2)
+        bench.client.outputs.push_back(Dial{.id = {id}, .to = bound});
+    bench.client_driver.pump();
+    REQUIRE(bench.until([&] { return bench.server.accepted.size() > 3; }));
+    for (auto const id : bench.client.connected) bench.client.send(id, Bytes(1'000'000, 1));
+    bench.client_driver.pump();
+    bench.client_driver.stop();
 }
 
 TEST_CASE("the deadline of the core is kept") {

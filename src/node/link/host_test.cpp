@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <random>
+#include <set>
 
 using namespace kith::node;
 using kith::base::as_bytes;
@@ -66,6 +67,13 @@ struct Wire {
 
     bool step(Machine& from, Machine& to, std::map<ConnectionId, ConnectionId>& peer_ids,
               std::map<ConnectionId, ConnectionId>& back) {
+        bool const moved = carry(from, to, peer_ids, back);
+        while (auto event = from.host->poll_event()) from.events.push_back(std::move(*event));
+        return moved;
+    }
+
+    bool carry(Machine& from, Machine& to, std::map<ConnectionId, ConnectionId>& peer_ids,
+               std::map<ConnectionId, ConnectionId>& back) {
         bool moved = false;
         while (auto output = from.host->poll_output()) {
             moved = true;
@@ -90,7 +98,6 @@ struct Wire {
                                        {.code = Code::unavailable, .message = "eof"}, now);
             }
         }
-        while (auto event = from.host->poll_event()) from.events.push_back(std::move(*event));
         return moved;
     }
 
@@ -257,6 +264,53 @@ TEST_CASE("of many connections that one peer proves, the newest stay; what was d
     CHECK(wire.a.host->links_count() == 3);
     for (std::size_t i = dialled.size() - 3; i < dialled.size(); ++i)
         CHECK(wire.a.host->open_stream(dialled[i], "/x", {}).has_value());
+}
+
+TEST_CASE("an owner may end a connection, or all of them, in the middle of any event") {
+    // cpp-libp2p#301, kagome#1204: freed inside of its own callback.
+    for (int stop_at = 1; stop_at <= 5; ++stop_at) {
+        for (bool const all : {false, true}) {
+            INFO("event ", stop_at, " all ", all);
+            HostOptions const options{.limits = {}, .accepted_protocols = {"/x"}};
+            Wire wire({}, options);
+            std::vector<ConnectionId> dialled;
+            for (int i = 0; i < 2; ++i)
+                dialled.push_back(wire.a.host->dial({.ip = "10.0.0.2", .port = 1}, {}, {}).value());
+            wire.run();
+            auto const id = wire.a.host->open_stream(dialled[0], "/x", {}).value();
+            auto const other = wire.a.host->open_stream(dialled[0], "/x", {}).value();
+            wire.a.host->write(dialled[0], id, Bytes(200'000, 1));
+            wire.b.events.clear();
+            wire.carry(wire.a, wire.b, wire.to_b, wire.to_a);
+            wire.a.host->close_write(dialled[0], id);
+            wire.a.host->reset(dialled[0], other);
+            wire.carry(wire.a, wire.b, wire.to_b, wire.to_a);
+            // Opened twice, data, end, reset: polled here, and at one of them b ends things.
+            int nth = 0;
+            while (auto event = wire.b.host->poll_event()) {
+                wire.b.events.push_back(*event);
+                if (++nth != stop_at) continue;
+                kith::base::Error const why{.code = Code::cancelled, .message = "enough"};
+                wire.b.host->disconnect(event->connection, why);
+                wire.b.host->write(event->connection, id, as_bytes("too late"));
+                wire.b.host->consumed(event->connection, id, 1);
+                if (all)
+                    for (std::uint64_t one = 1; one < 6; one += 2)
+                        wire.b.host->disconnect({one}, why);
+            }
+            wire.run();
+            auto const left = wire.b.host->links_count();
+            CHECK(nth >= stop_at);
+            CHECK(left == (all ? 0 : 1));
+            CHECK(wire.a.host->links_count() == left);
+            std::set<ConnectionId> down;  // each ends once, and nothing follows
+            for (auto const& event : wire.b.events) {
+                CHECK_FALSE(down.contains(event.connection));
+                if (std::holds_alternative<LinkDown>(event.what)) down.insert(event.connection);
+            }
+            CHECK(down.size() == 2 - left);
+        }
+    }
 }
 
 TEST_CASE("without randomness no link is made") {

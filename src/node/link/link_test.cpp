@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <random>
 #include <type_traits>
 
 #include "crypto/ed25519.h"
@@ -310,4 +311,70 @@ TEST_CASE("oversized and malformed openings are refused at once") {
         http.listener
             .feed(as_bytes("GET / HTTP/1.1\r\nHost: x\r\n\r\n" + std::string(100, ' ')), start)
             .has_value());
+}
+
+TEST_CASE("a write of any size from nothing to 1 MiB arrives whole") {
+    auto const seed = std::random_device{}();
+    INFO("seed ", seed);
+    std::mt19937 random(seed);
+    std::vector<std::size_t> sizes{0,       1,       16 * 1024, 16 * 1024 + 1, 65'518,
+                                   65'519,  65'520,  65'535,    65'536,        262'144,
+                                   262'145, 524'288, 524'289,   1024 * 1024};
+    for (int i = 0; i < 8; ++i) sizes.push_back(random() % (1024 * 1024));
+    Bench bench;
+    REQUIRE(bench.settle());
+    for (auto const size : sizes) {
+        INFO("size ", size);
+        auto const id = bench.dialer.open_stream("/echo", start).value();
+        Bytes sent(size), got;
+        for (auto& byte : sent) byte = static_cast<std::uint8_t>(random());
+        std::size_t offset = bench.dialer.write(id, sent);
+        bool ended = false;
+        for (int turn = 0; turn < 100 && !ended; ++turn) {
+            if (offset == size) bench.dialer.close_write(id);
+            REQUIRE(bench.settle());
+            while (auto event = bench.listener.poll_event()) {
+                ended = ended || std::holds_alternative<StreamEnded>(*event);
+                auto const* data = std::get_if<StreamData>(&*event);
+                if (data == nullptr) continue;
+                kith::base::append(got, data->bytes);
+                bench.listener.consumed(id, data->bytes.size());
+            }
+            offset += bench.dialer.write(id, ByteView(sent).subspan(offset));
+        }
+        CHECK(ended);
+        CHECK(got == sent);
+        bench.listener.reset(id);
+        REQUIRE(bench.settle());
+    }
+}
+
+TEST_CASE("a small message and the answer to it leave with the next poll each, alone") {
+    // js-yamux#48: a pong was written and not flushed. Counted in polls, not in time.
+    Bench bench;
+    REQUIRE(bench.settle());
+    auto const id = bench.dialer.open_stream("/echo", start).value();
+    REQUIRE(bench.settle());
+    Bench::events_of<StreamData>(bench.listener);
+    Bytes wire;
+    CHECK(bench.dialer.write(id, as_bytes("x")) == 1);
+    REQUIRE(bench.dialer.poll_transmit(wire, start));
+    REQUIRE(bench.listener.feed(wire, start).has_value());
+    CHECK(Bench::events_of<StreamData>(bench.listener).size() == 1);
+    CHECK(bench.listener.write(id, as_bytes("y")) == 1);
+    wire.clear();
+    REQUIRE(bench.listener.poll_transmit(wire, start));
+    REQUIRE(bench.dialer.feed(wire, start).has_value());
+    CHECK(Bench::events_of<StreamData>(bench.dialer).size() == 1);
+
+    // The same for a ping of the session, which no owner answers.
+    wire.clear();
+    auto const due = *bench.dialer.deadline();
+    REQUIRE(bench.dialer.on_deadline(due).has_value());
+    REQUIRE(bench.dialer.poll_transmit(wire, due));
+    REQUIRE(bench.listener.feed(wire, due).has_value());
+    wire.clear();
+    REQUIRE(bench.listener.poll_transmit(wire, due));
+    REQUIRE(bench.dialer.feed(wire, due).has_value());
+    CHECK(*bench.dialer.deadline() > due + 15s);  // answered: the next thing is the next ping
 }

@@ -92,6 +92,62 @@ TEST_CASE("megabytes pass through a relay whole, however slow the windows make t
     CHECK(received == sent);
 }
 
+TEST_CASE(
+    "large transfers both ways at once through a relay finish, read while frames still come") {
+    Relayed world;
+    world.reserve();
+    auto const id = world.dial();
+    auto const stream = world.a.host->open_stream(id, "/echo", world.net.clock.at).value();
+    auto const far = world.b.connected(Path::relayed)[0];
+    world.net.run();
+    std::size_t const size = 12'000'000;  // the windows of the circuit grow beyond 1 MiB meanwhile
+    Bytes const part(700'000, 3);
+    auto const push = [&](Machine& from, ConnectionId link, std::size_t& at) {
+        at += from.host->write(link, stream,
+                               kith::base::ByteView(part).first(std::min(part.size(), size - at)));
+    };
+    auto const take = [](Machine& at, std::size_t& got) {
+        for (auto const& event : at.events)
+            if (auto const* data = std::get_if<StreamData>(&event.what)) got += data->bytes.size();
+        at.events.clear();
+    };
+    std::size_t there = 0, back = 0, got_there = 0, got_back = 0;
+    for (int turn = 0; turn < 2000 && (got_there < size || got_back < size); ++turn) {
+        push(world.a, id, there);
+        push(world.b, far, back);
+        world.net.run();
+        take(world.b, got_there);
+        take(world.a, got_back);
+    }
+    CHECK(got_there == size);
+    CHECK(got_back == size);
+}
+
+TEST_CASE("either owner may end the connection below or above while an event of it is handled") {
+    // What b hears: a stream is opened, then data, more than once.
+    for (int stop_at = 1; stop_at <= 3; ++stop_at) {
+        for (bool const below : {false, true}) {
+            INFO("event ", stop_at, " below ", below);
+            Relayed world;
+            world.reserve();
+            auto const id = world.dial();
+            auto const far = world.b.connected(Path::relayed)[0];
+            auto const stream = world.a.host->open_stream(id, "/echo", world.net.clock.at).value();
+            world.a.host->write(id, stream, Bytes(500'000, 1));
+            int nth = 0;
+            world.b.on_event = [&](HostEvent const& event) {
+                if (event.connection != far || ++nth != stop_at) return;
+                world.b.host->disconnect(below ? world.link : far, {Code::cancelled, "enough"});
+            };
+            world.net.run();
+            CHECK(nth >= stop_at);
+            CHECK(world.b.heard<LinkDown>(world.link).size() == (below ? 1 : 0));
+            CHECK(world.b.heard<LinkDown>(far).size() == 1);
+            CHECK(world.a.heard<LinkDown>(id).size() == 1);
+        }
+    }
+}
+
 TEST_CASE("the addresses a reservation gives lead through the relay, and are gone with its link") {
     Relayed world;
     world.reserve();

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <random>
 
 #include "node/services/identify_service.h"
@@ -77,6 +78,7 @@ struct Machine {
     RelayService service;
     IdentifyService identify;
     std::vector<HostEvent> events;
+    std::function<void(HostEvent const&)> on_event;  // before anybody else hears of it
     Bytes tape;  // everything that others put on wires to this machine
 
     template <class T>
@@ -115,6 +117,7 @@ struct Net {
         bool moved = false;
         while (auto event = from.host->poll_event()) {
             moved = true;
+            if (from.on_event) from.on_event(*event);
             if (from.service.on_event(*event, clock.at)) continue;
             if (from.answers_identify && from.identify.on_event(*event, clock.at)) continue;
             if (auto const* data = std::get_if<StreamData>(&event->what); data && from.consumes)
