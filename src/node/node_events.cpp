@@ -197,7 +197,8 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
         if (peer == nullptr || !peer->channel) return;
         auto opened = peer->channel->poll_message();
         if (!opened) return;
-        auto inbound = Dispatcher::admit(node, *opened);
+        auto const rank = node == swarm_->coordinator.node_id() ? Rank::coordinator : Rank::member;
+        auto inbound = Dispatcher::admit(node, rank, *opened);
         if (!inbound) {
             // Only the proved sender can be charged; the name that it used belongs to a victim.
             if (inbound.error().code == Code::unauthorized)

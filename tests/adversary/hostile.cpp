@@ -197,7 +197,8 @@ void Hostile::on_stream_bytes(base::ByteView bytes) {
             if (on_control) on_control(control);
             continue;
         }
-        auto const inbound = node::Dispatcher::admit(identity.node_id(), *opened);
+        auto const inbound =
+            node::Dispatcher::admit(identity.node_id(), node::Rank::member, *opened);
         REQUIRE(inbound.has_value());
         auto activation = *std::get<node::AuthenticatedActivation>(*inbound);
         activation.tensor = content_of(identity, activation);

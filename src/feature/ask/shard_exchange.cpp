@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 #include <fstream>
 
 #include "base/encoding.h"
@@ -64,6 +65,7 @@ void ShardExchange::announce_to(identity::NodeId const& peer) {
     announce->set_takes_embeddings(true);
     for (auto const& [id, model] : store_.all()) {
         if (model->shards.empty()) continue;
+        if (std::cmp_equal(announce->models_size(), announced_models_max)) break;
         auto* holding = announce->add_models();
         holding->set_model_id(id_bytes(id));
         holding->set_name(model->manifest.name);
