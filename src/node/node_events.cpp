@@ -93,6 +93,7 @@ void Node::admit(ports::ConnectionId id, base::Instant now) {
     peer->link_since = now;
     peer->dialling.reset();
     welcome(id, Audience::member, now);
+    admit_to_gossip(id, link, now);
     if (link.direction == Direction::outbound) open_peer_stream(node, *peer, now);
 }
 
@@ -281,6 +282,7 @@ void Node::list_changed(base::Instant now) {
     }
     for (auto const id : peers_.keep(wanted, edges_.identity.node_id(), now))
         host_->disconnect(id, {Code::forbidden, "no longer a member"});
+    tell_gossip_members(now);
     nicknames_.keep([this](identity::NodeId const& node) { return is_member(node); });
     std::vector<ports::ConnectionId> waiting;
     for (auto const& [id, link] : links_)

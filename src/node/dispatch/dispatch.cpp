@@ -80,6 +80,11 @@ base::Result<Control> parse_control(base::ByteView bytes, Rank rank) {
     return control;
 }
 
+base::Status check_sender(identity::NodeId const& sender, Control const& control) {
+    if (may_say(sender, control)) return {};
+    return fail(Code::unauthorized, "a message claims another sender than the one it came from");
+}
+
 base::Result<OpenedActivation> parse_activation(base::ByteView bytes) {
     wire::Reader reader(bytes);
     auto const header = KITH_TRY(reader.prefixed_u32(stage_header_bytes_max));
@@ -98,10 +103,16 @@ base::Result<Inbound> Dispatcher::admit(identity::NodeId const& sender, Rank ran
     if (opened.lane() == proto::session::Lane::tensor)
         return Inbound(AuthenticatedActivation(sender, KITH_TRY(parse_activation(opened.bytes()))));
     auto control = KITH_TRY(parse_control(opened.bytes(), rank));
-    if (!may_say(sender, control))
-        return fail(Code::unauthorized,
-                    "a message claims another sender than the one it came from");
+    KITH_TRY(check_sender(sender, control));
     return Inbound(AuthenticatedControl(sender, std::move(control)));
+}
+
+base::Result<Inbound> Dispatcher::admit(proto::sealed_gossip::VerifiedGossip const& gossip) {
+    auto control = KITH_TRY(parse_control(gossip.content(), Rank::member));
+    if (!may_be_gossip(control))
+        return fail(Code::invalid, "a member told everybody what is no message for everybody");
+    KITH_TRY(check_sender(gossip.origin(), control));
+    return Inbound(AuthenticatedControl(gossip.origin(), std::move(control)));
 }
 
 base::Bytes encode_activation(wire::v1::StageMessage const& message, base::ByteView tensor) {

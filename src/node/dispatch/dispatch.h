@@ -7,6 +7,7 @@
 
 #include "node/dispatch/authenticated.h"
 #include "proto/membership/member_list.h"
+#include "proto/sealed_gossip/envelope.h"
 #include "proto/session/keyring.h"
 #include "schema/wire.pb.h"
 
@@ -43,6 +44,9 @@ public:
     // else.
     static base::Result<Inbound> admit(identity::NodeId const& sender, Rank rank,
                                        proto::session::Opened const& opened);
+    // The same for what a member told the whole swarm: his signature proves him, whoever passed it
+    // on. Code::invalid too for a kind of message that gossip does not carry.
+    static base::Result<Inbound> admit(proto::sealed_gossip::VerifiedGossip const& gossip);
 };
 
 // The plaintext of a tensor frame: u32 header size, header, tensor.
