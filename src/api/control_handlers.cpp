@@ -242,6 +242,10 @@ void ControlHandlers::status(pb::StatusRequest const&, Done<pb::StatusResponse> 
             message->set_members_count(static_cast<std::uint32_t>(list->members().size()));
         }
         message->set_lease_seconds_left(node.registry()->lease_seconds_left(now));
+        auto const gossip = node.gossip_counts();
+        message->set_gossip_neighbours(static_cast<std::uint32_t>(gossip.neighbours));
+        message->set_gossip_heard(gossip.heard);
+        message->set_gossip_refused(gossip.refused);
     }
     done(std::move(response));
 }

@@ -117,6 +117,9 @@ private:
                                                  swarm.members_count(), swarm.list_version())});
             rows.push_back({"operator", swarm.operator_address()});
             rows.push_back({"connected", std::to_string(status.peers_connected())});
+            rows.push_back({"gossip", fmt::format("with {} members; {} heard, {} refused",
+                                                  swarm.gossip_neighbours(), swarm.gossip_heard(),
+                                                  swarm.gossip_refused())});
             rows.push_back(
                 {"lease", swarm.lease_seconds_left() > 0
                               ? fmt::format("{:.0f} s left", swarm.lease_seconds_left())

@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "node/peers/pairing.h"
+#include "node/protocols.h"
 
 namespace kith::app {
 
@@ -54,6 +55,7 @@ struct Settings {
     std::uint32_t threads = 0;  // 0: as many as there are cores
     LogLevel log_level = LogLevel::info;
     node::TrustOptions trust;  // [trust]: links to peers outside the swarm
+    node::SwarmServices services;
 };
 
 using Environment = std::map<std::string, std::string>;

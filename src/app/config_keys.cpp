@@ -87,6 +87,11 @@ base::Status apply_api_key(Settings& settings, Values const& values) {
     return {};
 }
 
+base::Status apply_gossip(Settings& settings, Values const& values) {
+    settings.services.gossip = KITH_TRY(boolean(values.front())) ? node::Use::yes : node::Use::no;
+    return {};
+}
+
 base::Status apply_encrypted_pipeline(Settings& settings, Values const& values) {
     settings.encrypted_pipeline = KITH_TRY(boolean(values.front()));
     return {};
@@ -149,6 +154,10 @@ constexpr std::array<Key, 14> keys{{
      "listens\n"
      "on loopback only. off: never asks.",
      apply_port_mapping},
+    {"network.gossip", KeyKind::boolean, "true",
+     "Passes on what members tell the whole swarm (their names and models), so that it reaches\n"
+     "those who have no link to each other. Only members can read it.",
+     apply_gossip},
     {"api.host", KeyKind::text, R"("127.0.0.1")",
      "The OpenAI endpoint. A host that others can reach is refused unless api.key is set.",
      apply_api_host},

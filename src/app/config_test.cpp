@@ -269,6 +269,8 @@ TEST_CASE("the values shown in the default file are the built-in ones") {
         if (key.path == "api.port") CHECK(settings.http.port == built_in.http.port);
         if (key.path == "network.port_mapping")
             CHECK(settings.port_mapping == built_in.port_mapping);
+        if (key.path == "network.gossip")
+            CHECK(settings.services.gossip == built_in.services.gossip);
         if (key.path == "inference.threads") CHECK(settings.threads == built_in.threads);
     }
 }

@@ -195,6 +195,7 @@ base::Status Daemon::Implementation::open(Mode mode) {
          .secrets = *secrets_,
          .log = [this](std::string line) { log_.line(line); },
          .trust = settings_.trust,
+         .services = settings_.services,
          .change_identity = [this](identity::KeyChange change) { return change_identity(change); }},
         clock_.now()));
     auto const threads = settings_.threads != 0 ? settings_.threads

@@ -19,7 +19,7 @@ base::Result<std::unique_ptr<Node>> Node::create(Edges edges, base::Instant now)
     // A stream may be opened in the same breath as the link comes up, before admit() has judged the
     // peer; what is not allowed is then refused in on_stream_opened().
     HostOptions options;
-    options.accepted_protocols = member_protocols();
+    options.accepted_protocols = member_protocols(node->edges_.services);
     options.accepted_protocols.emplace_back(protocol_join);
     node->host_ =
         KITH_TRY(Host::create(node->edges_.identity, node->edges_.rng, std::move(options)));
@@ -33,6 +33,7 @@ base::Result<std::unique_ptr<Node>> Node::create(Edges edges, base::Instant now)
         KITH_TRY(node->enter(std::move(*swarm), std::move(list), ListFrom::disk, now));
     }
     KITH_TRY(node->load_nicknames());
+    node->gossip_nickname(now);
     return node;
 }
 
@@ -67,6 +68,7 @@ base::Status Node::enter(Swarm swarm, std::optional<base::Bytes> list, ListFrom 
         registry_->grant_own_lease();
         KITH_TRY(accept_list(coordinator_->list(), now));
     }
+    KITH_TRY(begin_gossip(now));
     list_changed(now);
     if (auto* peer = peers_.find(swarm_->coordinator.node_id())) {
         peer->addresses = swarm_->coordinator_addresses;
@@ -232,6 +234,7 @@ std::optional<base::Instant> Node::deadline() const {
     if (swarm_ || !links_.empty()) consider(housekeeping_at_);
     if (auto const when = relay_->deadline()) consider(*when);
     if (auto const when = identify_->deadline()) consider(*when);
+    if (gossip_) consider(gossip_->deadline());
     if (joiner_) consider(joiner_->deadline());
     for (auto const* feature : features_)
         if (auto const when = feature->deadline()) consider(*when);
@@ -242,6 +245,7 @@ void Node::on_deadline(base::Instant now) {
     host_->on_deadline(now);
     relay_->on_deadline(now);
     identify_->on_deadline(now);
+    if (gossip_) gossip_->on_deadline(now);
     if (joiner_ && now >= joiner_->deadline())
         finish_join(
             fail(Code::timeout,
@@ -334,8 +338,10 @@ void Node::pump(base::Instant now) {
         while (auto event = host_->poll_event()) {
             again = true;
             if (relay_->on_event(*event, now) || identify_->on_event(*event, now)) continue;
+            if (gossip_ && gossip_->on_event(*event, now) == Handled::yes) continue;
             on_event(std::move(*event), now);
         }
+        hear_gossip(now);
         flush(now);
     }
     if (relay_->take_changed()) addresses_changed(now);

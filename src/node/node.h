@@ -26,6 +26,7 @@
 #include "node/protocols.h"
 #include "node/services/identify_service.h"
 #include "node/services/relay_service.h"
+#include "node/services/swarm_gossip.h"
 #include "ports/clock.h"
 
 namespace kith::node {
@@ -41,6 +42,7 @@ public:
         std::function<void(std::string)>
             log;  // one line per event; never secrets, never text of questions
         TrustOptions trust = {};
+        SwarmServices services = {};
         // identity::change_identity(): the file first, then `identity`. Empty: it never changes.
         std::function<base::Status(identity::KeyChange)> change_identity = {};
     };
@@ -115,6 +117,10 @@ public:
     base::Status send(identity::NodeId const& peer, wire::v1::Control const& control);
     base::Status send(identity::NodeId const& peer, wire::v1::StageMessage const& message,
                       base::ByteView tensor);
+    // Tells the whole swarm, also members without a link to this one, and again each minute; the
+    // newest of its kind counts. Only kinds that Carried::by_gossip_too allows.
+    void broadcast(wire::v1::Control const& control, base::Instant now);
+    [[nodiscard]] SwarmGossip::Counts gossip_counts() const;
 
     // --- the driver's side
     void on_accepted(ports::ConnectionId id, ports::SocketAddress remote,
@@ -184,6 +190,14 @@ private:
     [[nodiscard]] proto::relay::Grant relay_grant(identity::PeerId const& peer) const;
     [[nodiscard]] std::vector<wire::Multiaddr> direct_addresses(base::Instant now) const;
 
+    // node_gossip.cpp
+    base::Status begin_gossip(base::Instant now);
+    void tell_gossip_members(base::Instant now);
+    void admit_to_gossip(ports::ConnectionId id, LinkState const& link, base::Instant now);
+    void gossip_nickname(base::Instant now);
+    void hear_gossip(base::Instant now);
+    void on_gossip_refused(GossipRefused const& refused, base::Instant now);
+
     // node_membership.cpp
     void alarm(std::string sentence);
     base::Result<bool> accept_list(base::Bytes encoded, base::Instant now);
@@ -230,6 +244,7 @@ private:
     std::map<ports::ConnectionId, PairDone> pairings_;
     std::unique_ptr<RelayService> relay_;
     std::unique_ptr<IdentifyService> identify_;
+    std::unique_ptr<SwarmGossip> gossip_;  // in a swarm, unless it is switched off
     std::vector<Feature*> features_;
     std::vector<std::string> listen_addresses_;
     std::optional<std::uint16_t> mapped_port_;

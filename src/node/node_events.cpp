@@ -91,6 +91,7 @@ void Node::admit(ports::ConnectionId id, base::Instant now) {
     peer->link_since = now;
     peer->dialling.reset();
     welcome(id, Audience::member, now);
+    admit_to_gossip(id, link, now);
     if (link.direction == Direction::outbound) open_peer_stream(node, *peer, now);
 }
 
@@ -195,7 +196,8 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
         if (peer == nullptr || !peer->channel) return;
         auto opened = peer->channel->poll_message();
         if (!opened) return;
-        auto inbound = Dispatcher::admit(node, *opened);
+        auto const rank = node == swarm_->coordinator.node_id() ? Rank::coordinator : Rank::member;
+        auto inbound = Dispatcher::admit(node, rank, *opened);
         if (!inbound) {
             // Only the proved sender can be charged; the name that it used belongs to a victim.
             if (inbound.error().code == Code::unauthorized)
@@ -278,6 +280,7 @@ void Node::list_changed(base::Instant now) {
     }
     for (auto const id : peers_.keep(wanted, edges_.identity.node_id(), now))
         host_->disconnect(id, {Code::forbidden, "no longer a member"});
+    tell_gossip_members(now);
     nicknames_.keep([this](identity::NodeId const& node) { return is_member(node); });
     std::vector<ports::ConnectionId> waiting;
     for (auto const& [id, link] : links_)

@@ -240,6 +240,7 @@ base::Status Node::set_nickname(std::string const& name) {
         identity::sign_nickname(edges_.identity, name, base::UnixTime{time}, sequence)))));
     for (auto const& [node, peer] : peers_)
         if (peer.announced) send_nickname(node);
+    gossip_nickname(edges_.clock.now());
     return {};
 }
 

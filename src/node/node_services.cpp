@@ -10,13 +10,16 @@ namespace kith::node {
 using base::Code;
 using base::fail;
 
-std::vector<std::string> member_protocols() {
-    return {std::string(protocol_peer),
-            std::string(proto::relay::hop_protocol),
-            std::string(proto::relay::stop_protocol),
-            std::string(proto::identify::protocol),
-            std::string(proto::identify::push_protocol),
-            std::string(proto::ping::protocol)};
+std::vector<std::string> member_protocols(SwarmServices services) {
+    std::vector<std::string> protocols{std::string(protocol_peer),
+                                       std::string(proto::relay::hop_protocol),
+                                       std::string(proto::relay::stop_protocol),
+                                       std::string(proto::identify::protocol),
+                                       std::string(proto::identify::push_protocol),
+                                       std::string(proto::ping::protocol)};
+    if (services.gossip == Use::yes)
+        for (auto& protocol : GossipService::protocols()) protocols.push_back(std::move(protocol));
+    return protocols;
 }
 
 void Node::make_services() {
@@ -44,7 +47,7 @@ Path Node::path_to(Peer const& peer) const {
 
 // What a proved peer may open from now on, and what it is told about us.
 void Node::welcome(ports::ConnectionId id, Audience audience, base::Instant now) {
-    auto protocols = member_protocols();
+    auto protocols = member_protocols(edges_.services);
     if (audience == Audience::stranger)
         protocols = {std::string(proto::identify::protocol), std::string(proto::ping::protocol)};
     if (coordinator_) protocols.emplace_back(protocol_join);  // a member may have to ask there too

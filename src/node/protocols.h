@@ -17,7 +17,13 @@ inline constexpr base::Duration stranger_stays = std::chrono::seconds(10);
 inline constexpr std::size_t pairings_max = 16;   // under way
 inline constexpr std::size_t tolerated_max = 64;  // links of strangers that stay, by policy
 
+enum class Use { yes, no };
+// What a node does for its swarm besides sessions; everybody is best off when all do both.
+struct SwarmServices {
+    Use gossip = Use::yes;  // sealed gossip over GossipSub
+};
+
 // What a member may open; a stranger gets identify and ping, and at the coordinator the join.
-std::vector<std::string> member_protocols();
+std::vector<std::string> member_protocols(SwarmServices services);
 
 }  // namespace kith::node

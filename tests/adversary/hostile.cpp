@@ -38,7 +38,9 @@ Hostile::Hostile(SwarmBench& bench, std::uint64_t seed)
 
 Hostile::Hostile(SwarmBench& bench, identity::Identity who, std::uint64_t seed)
     : identity(std::move(who)), address(bench.next_address()), bench_(bench), rng_(seed ^ 0x5a5a) {
-    host_ = node::Host::create(identity, rng_, {}).value();
+    node::HostOptions options;
+    options.accepted_protocols = node::GossipService::protocols();
+    host_ = node::Host::create(identity, rng_, std::move(options)).value();
     bench_.network.attach(address, *host_, [this] { pump(); });
 }
 
@@ -150,8 +152,45 @@ void Hostile::start_channel(identity::NodeId const& peer) {
 }
 
 void Hostile::pump() {
-    while (auto const event = host_->poll_event()) on_event(*event);
+    while (auto const event = host_->poll_event()) {
+        auto const* up = std::get_if<node::PeerConnected>(&event->what);
+        if (gossip_ && up != nullptr) gossip_->admit(event->connection, *up, bench_.clock.now());
+        if (gossip_ && gossip_->on_event(*event, bench_.clock.now()) == node::Handled::yes) {
+            listen_to_gossip();
+            continue;
+        }
+        on_event(*event);
+    }
     flush_channel();
+}
+
+void Hostile::speak_gossip() {
+    proto::gossip::Options options;
+    options.policy = proto::gossip::SignaturePolicy::strict_no_sign;
+    gossip_ = std::make_unique<node::GossipService>(*host_, std::move(options), bench_.clock.now());
+    REQUIRE(gossip_->subscribe(std::string(node::swarm_topic), bench_.clock.now()).has_value());
+}
+
+void Hostile::listen_to_gossip() {
+    while (auto const event = gossip_->poll_event())
+        if (auto const* heard = std::get_if<proto::gossip::Deliver>(&*event)) {
+            overheard.push_back(heard->data);
+            gossip_->validated(heard->handle, proto::gossip::Verdict::ignore, bench_.clock.now());
+        }
+}
+
+base::Bytes Hostile::sealed_gossip(base::ByteView content) {
+    proto::sealed_gossip::BootNonce boot{};
+    boot.back() = ++boots_count_;
+    proto::sealed_gossip::Sealer sealer(swarm_->id, swarm_->secret, identity, boot);
+    return sealer.seal_signed(node::swarm_topic, content, bench_.clock.unix_now()).value();
+}
+
+void Hostile::publish(base::ByteView envelope) {
+    REQUIRE(
+        gossip_->publish(std::string(node::swarm_topic), envelope, bench_.clock.now()).has_value());
+    bench_.network.touch(address);
+    bench_.settle();
 }
 
 void Hostile::on_event(node::HostEvent const& event) {
@@ -197,7 +236,8 @@ void Hostile::on_stream_bytes(base::ByteView bytes) {
             if (on_control) on_control(control);
             continue;
         }
-        auto const inbound = node::Dispatcher::admit(identity.node_id(), *opened);
+        auto const inbound =
+            node::Dispatcher::admit(identity.node_id(), node::Rank::member, *opened);
         REQUIRE(inbound.has_value());
         auto activation = *std::get<node::AuthenticatedActivation>(*inbound);
         activation.tensor = content_of(identity, activation);

@@ -8,6 +8,7 @@
 #include "node/link/host.h"
 #include "node/membership/joiner.h"
 #include "node/peers/peer_channel.h"
+#include "node/services/swarm_gossip.h"
 #include "swarm_bench.h"
 
 namespace kith::adversary {
@@ -63,6 +64,13 @@ public:
     base::Bytes sealed(proto::session::Lane lane, base::Bytes plaintext);
     void send_raw(base::ByteView bytes);
 
+    // --- gossip: on every link that is made from here on; envelopes are sealed with what
+    // take_part() or join() has brought, and signed by this identity
+    void speak_gossip();
+    base::Bytes sealed_gossip(base::ByteView content);
+    void publish(base::ByteView envelope);
+    std::vector<base::Bytes> overheard;  // envelopes of others, as they came
+
     std::vector<wire::v1::Control> controls;  // heard in the session
     std::vector<node::OpenedActivation> activations;
     std::vector<base::Bytes> frames;  // as they came out of the link, still sealed
@@ -75,6 +83,7 @@ private:
     void pump();
     void on_event(node::HostEvent const& event);
     void begin_stream(Visit& visit);
+    void listen_to_gossip();
     void on_stream_bytes(base::ByteView bytes);
     void start_channel(identity::NodeId const& peer);
     void flush_channel();
@@ -85,6 +94,8 @@ private:
     std::deque<Visit> visits_;
     Visit* visit_ = nullptr;  // of the session
     std::unique_ptr<node::PeerChannel> channel_;
+    std::unique_ptr<node::GossipService> gossip_;
+    std::uint8_t boots_count_ = 0;
     std::unique_ptr<wire::FrameReader> reader_;
     std::optional<node::Swarm> swarm_;
     std::optional<proto::membership::VerifiedList> list_;

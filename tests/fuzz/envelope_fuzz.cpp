@@ -38,7 +38,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         auto const opened = session.us.open(frame, base::Instant{});
         KITH_ASSERT(opened.has_value());
         identity::NodeId const sender{};
-        [[maybe_unused]] auto const inbound = node::Dispatcher::admit(sender, *opened);
+        [[maybe_unused]] auto const inbound =
+            node::Dispatcher::admit(sender, node::Rank::coordinator, *opened);
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <utility>
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
@@ -58,7 +59,7 @@ ShardExchange::~ShardExchange() = default;
 
 // --- telling and hearing
 
-void ShardExchange::announce_to(identity::NodeId const& peer) {
+wire::v1::Control ShardExchange::announcement() const {
     wire::v1::Control control;
     auto* announce = control.mutable_shard_announce();
     announce->set_node_id(base::to_text(node_.identity().node_id().bytes));
@@ -66,18 +67,30 @@ void ShardExchange::announce_to(identity::NodeId const& peer) {
     announce->set_takes_embeddings(true);
     for (auto const& [id, model] : store_.all()) {
         if (model->shards.empty()) continue;
+        if (std::cmp_equal(announce->models_size(), announced_models_max)) break;
         auto* holding = announce->add_models();
         holding->set_model_id(id_bytes(id));
         holding->set_name(model->manifest.name);
         for (auto const shard : model->shards) holding->add_shards(shard);
     }
-    (void)node_.send(peer, control);
+    return control;
+}
+
+void ShardExchange::announce_to(identity::NodeId const& peer) {
+    (void)node_.send(peer, announcement());
 }
 
 void ShardExchange::announce_all() {
     if (node_.registry() == nullptr || node_.registry()->list() == nullptr) return;
     for (auto const& member : node_.registry()->list()->members())
         if (node_.is_ready(member.node_id())) announce_to(member.node_id());
+    auto control = announcement();
+    // When it was said stands on the envelope; with a time of its own it would be news each time.
+    control.mutable_shard_announce()->clear_time();
+    node_.broadcast(control, node_.clock().now());
+    std::erase_if(announced_, [this](auto const& entry) {
+        return node_.registry()->list()->find(entry.first) == nullptr;
+    });
 }
 
 void ShardExchange::on_control(node::AuthenticatedControl const& message, base::Instant now) {
@@ -188,8 +201,12 @@ void ShardExchange::fetch(std::string model, std::vector<std::uint32_t> shards, 
     fetch_->manifest_id = *id;
     wire::v1::Control request;
     request.mutable_manifest_request()->set_model(fetch_->manifest_id);
+    std::size_t asked_count = 0;
     for (auto const& [node, heard] : announced_)
-        if (heard.models.contains(fetch_->manifest_id)) (void)node_.send(node, request);
+        if (heard.models.contains(fetch_->manifest_id) && node_.send(node, request)) ++asked_count;
+    if (asked_count == 0)
+        end_fetch(fail(Code::unavailable,
+                       "no member that holds this model is connected now; see: kith peers"));
 }
 
 // The one id that is meant. Every id that fits counts, whoever announces it: the first to announce
@@ -276,7 +293,7 @@ void ShardExchange::choose_source(base::Instant now) {
     for (auto const& [node, heard] : announced_) {
         auto const holding = heard.models.find(fetch_->model->id);
         if (holding == heard.models.end() || !holding->second.shards.contains(shard) ||
-            fetch_->tried.contains(node))
+            fetch_->tried.contains(node) || !node_.is_ready(node))
             continue;
         fetch_->source = node;
         break;

@@ -60,7 +60,8 @@ public:
     [[nodiscard]] std::map<std::string, Holding> const* holdings(
         identity::NodeId const& peer) const;
     [[nodiscard]] bool takes_embeddings(identity::NodeId const& peer) const;
-    // Every model id any connected member announces, with the names it is announced under.
+    // Every model id any member announces, with the names it is announced under. Those without a link
+    // announce by gossip.
     [[nodiscard]] std::map<std::string, std::set<std::string>> announced() const;
 
 private:
@@ -70,6 +71,7 @@ private:
         bool takes_embeddings = false;
     };
 
+    [[nodiscard]] wire::v1::Control announcement() const;
     void on_announce(identity::NodeId const& from, wire::v1::ShardAnnounce const& announce);
     void on_manifest_request(identity::NodeId const& from, std::string const& model);
     void on_chunk_request(identity::NodeId const& from, wire::v1::ChunkRequest const& request);

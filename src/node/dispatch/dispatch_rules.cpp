@@ -15,7 +15,8 @@ using wire::v1::Control;
 constexpr std::array rules{
     DispatchRule{MessageKind::list_request, "ListRequest", Says::for_itself, ""},
     DispatchRule{MessageKind::list_reply, "ListReply", Says::for_itself, ""},
-    DispatchRule{MessageKind::shard_announce, "ShardAnnounce", Says::as_sender, "S17"},
+    DispatchRule{MessageKind::shard_announce, "ShardAnnounce", Says::as_sender, "S17",
+                 Carried::by_gossip_too},
     DispatchRule{MessageKind::manifest_request, "ManifestRequest", Says::for_itself, ""},
     DispatchRule{MessageKind::manifest_reply, "ManifestReply", Says::for_itself, ""},
     DispatchRule{MessageKind::chunk_request, "ChunkRequest", Says::for_itself, ""},
@@ -24,7 +25,8 @@ constexpr std::array rules{
     DispatchRule{MessageKind::stage_failed, "StageFailed", Says::in_route, "S72"},
     DispatchRule{MessageKind::health_ping, "HealthPing", Says::as_sender, "S20"},
     DispatchRule{MessageKind::health_pong, "HealthPong", Says::as_sender, "S20"},
-    DispatchRule{MessageKind::nickname_gossip, "NicknameGossip", Says::as_sender, "S19"},
+    DispatchRule{MessageKind::nickname_gossip, "NicknameGossip", Says::as_sender, "S19",
+                 Carried::by_gossip_too},
     DispatchRule{MessageKind::binding_update, "BindingUpdate", Says::for_itself, ""},
     DispatchRule{MessageKind::epoch_secret, "EpochSecret", Says::for_itself, ""},
     DispatchRule{MessageKind::identity_twin, "IdentityTwin", Says::for_itself, ""},
@@ -96,6 +98,12 @@ bool may_say(MessageKind kind, identity::NodeId const& sender, std::string_view 
 bool may_say(identity::NodeId const& sender, Control const& control) {
     auto const claimed = claimed_by(control);
     return !claimed || may_say(claimed->kind, sender, claimed->node);
+}
+
+bool may_be_gossip(Control const& control) {
+    auto const claimed = claimed_by(control);
+    bool const carried = claimed && rule_of(claimed->kind).carried == Carried::by_gossip_too;
+    return KITH_GUARD("S16.gossip_kind", carried);
 }
 
 }  // namespace kith::node

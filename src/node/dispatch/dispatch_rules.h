@@ -20,6 +20,11 @@ enum class Says {
     in_route,    // names other nodes too: its handler compares them with the route (S72)
 };
 
+enum class Carried {
+    by_session,     // a Tier 1 session with its sender
+    by_gossip_too,  // also sealed gossip (Tier 3), signed by its sender
+};
+
 enum class MessageKind {
     // control lane
     list_request,
@@ -49,6 +54,7 @@ struct DispatchRule {
     std::string_view name;
     Says says;
     std::string_view claim;  // of the requirement that the row keeps; empty: none of its own
+    Carried carried = Carried::by_session;
 };
 std::span<DispatchRule const> dispatch_rules();
 DispatchRule const& rule_of(MessageKind kind);
@@ -57,5 +63,7 @@ DispatchRule const& rule_of(MessageKind kind);
 // `claimed` (the bytes of its field; ignored for kinds that name nobody).
 bool may_say(MessageKind kind, identity::NodeId const& sender, std::string_view claimed);
 bool may_say(identity::NodeId const& sender, wire::v1::Control const& control);
+// False also for a message of no known kind.
+bool may_be_gossip(wire::v1::Control const& control);
 
 }  // namespace kith::node

@@ -1,9 +1,7 @@
 #include "proto/gossip/rpc.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/wire_format_lite.h>
-
 #include "proto/gossip/limits.h"
+#include "wire/fields.h"
 
 namespace kith::proto::gossip {
 
@@ -12,8 +10,6 @@ using base::Code;
 using base::fail;
 using base::Result;
 using base::Status;
-using google::protobuf::internal::WireFormatLite;
-using google::protobuf::io::CodedInputStream;
 
 namespace {
 
@@ -21,27 +17,11 @@ std::unexpected<base::Error> malformed() {
     return fail(Code::invalid, "gossip: malformed RPC");
 }
 
-// Calls visit(field number, body) for every length-delimited field of one message; other wire types
-// hold nothing that repeats into memory and are passed over.
+// Calls visit(field number, body) for every field of one message that has a length.
 template <class Visit>
-Status each_field(ByteView in, Visit visit) {
-    CodedInputStream stream(in.data(), static_cast<int>(in.size()));
-    while (stream.CurrentPosition() < static_cast<int>(in.size())) {
-        auto const tag = stream.ReadTag();
-        auto const type = WireFormatLite::GetTagWireType(tag);
-        if (tag == 0 || type == WireFormatLite::WIRETYPE_START_GROUP ||
-            type == WireFormatLite::WIRETYPE_END_GROUP)
-            return malformed();
-        if (type != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
-            if (!WireFormatLite::SkipField(&stream, tag)) return malformed();
-            continue;
-        }
-        std::uint32_t size = 0;
-        if (!stream.ReadVarint32(&size)) return malformed();
-        auto const begin = static_cast<std::size_t>(stream.CurrentPosition());
-        if (size > in.size() - begin || !stream.Skip(static_cast<int>(size))) return malformed();
-        KITH_TRY(visit(WireFormatLite::GetTagFieldNumber(tag), in.subspan(begin, size)));
-    }
+Status each_field(ByteView in, Visit const& visit) {
+    wire::FieldReader reader(in);
+    while (auto const field = KITH_TRY(reader.next())) KITH_TRY(visit(field->number, field->bytes));
     return {};
 }
 

@@ -1,12 +1,10 @@
 #include "proto/kad/message.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/wire_format_lite.h>
-
 #include <algorithm>
 
 #include "base/check.h"
 #include "schema/libp2p.pb.h"
+#include "wire/fields.h"
 
 namespace kith::proto::kad {
 
@@ -16,8 +14,6 @@ using base::Code;
 using base::fail;
 using base::Result;
 using base::Status;
-using google::protobuf::internal::WireFormatLite;
-using google::protobuf::io::CodedInputStream;
 
 namespace {
 
@@ -37,25 +33,14 @@ std::unexpected<base::Error> malformed() {
 // each field that has a limit.
 template <class Inside>
 Status scan(ByteView message, std::vector<FieldLimit> limits, Inside const& inside) {
-    CodedInputStream in(message.data(), static_cast<int>(message.size()));
-    while (auto const tag = in.ReadTag()) {
-        auto const limit =
-            std::ranges::find(limits, WireFormatLite::GetTagFieldNumber(tag), &FieldLimit::number);
-        if (limit == limits.end() ||
-            WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
-            if (!WireFormatLite::SkipField(&in, tag)) return malformed();
-            continue;
-        }
-        std::uint32_t size = 0;
-        if (!in.ReadVarint32(&size)) return malformed();
-        if (size > limit->size_max || ++limit->seen > limit->count_max)
+    wire::FieldReader reader(message);
+    while (auto const field = KITH_TRY(reader.next())) {
+        auto const limit = std::ranges::find(limits, field->number, &FieldLimit::number);
+        if (limit == limits.end()) continue;
+        if (field->bytes.size() > limit->size_max || ++limit->seen > limit->count_max)
             return fail(Code::too_large, "kad: a field is longer or more frequent than allowed");
-        auto const position = static_cast<std::size_t>(in.CurrentPosition());
-        if (size > message.size() - position) return malformed();
-        KITH_TRY(inside(limit->number, message.subspan(position, size)));
-        if (!in.Skip(static_cast<int>(size))) return malformed();
+        KITH_TRY(inside(limit->number, field->bytes));
     }
-    if (!in.ConsumedEntireMessage()) return malformed();
     return {};
 }
 
