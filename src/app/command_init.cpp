@@ -10,7 +10,10 @@ namespace {
 
 class Init final : public Command {
 public:
-    explicit Init(CLI::App&) {}
+    explicit Init(CLI::App& parser) {
+        parser.add_flag("--passphrase", passphrase_,
+                        "The first start protects identity.key by a passphrase");
+    }
 
     ExitCode run(Context& context) override {
         auto const& output = context.output;
@@ -19,10 +22,16 @@ public:
         auto const& directory = settings->config_directory;
         if (auto const made = prepare_config_directory(directory); !made)
             return output.fail(made.error());
-        auto const written = write_default_config(directory);
+        auto const written = write_default_config(
+            directory, passphrase_ ? NewIdentity::with_passphrase : NewIdentity::plain);
         if (!written) return output.fail(written.error());
         auto const path = (directory / config_file_name).string();
         bool const created = *written == Written::created;
+        if (passphrase_ && !created)
+            return output.fail({base::Code::conflict,
+                                path +
+                                    " exists already; nothing changed. Add to its [node] section: "
+                                    "passphrase = true"});
         if (output.json()) {
             google::protobuf::Struct document;
             (*document.mutable_fields())["config"].set_string_value(path);
@@ -31,8 +40,12 @@ public:
         }
         output.line(created ? "wrote " + path : path + " exists already; nothing changed");
         output.note("Your identity key is made by the first of: kith create, join, login, serve.");
+        if (passphrase_) output.note("It will ask for the passphrase of the key then.");
         return ExitCode::ok;
     }
+
+private:
+    bool passphrase_ = false;
 };
 
 class Version final : public Command {

@@ -56,6 +56,11 @@ base::Status place_files(Settings& settings, SettingsSources const& sources) {
     // login, while the node lives on.
     settings.control_socket = settings.state_directory / "run" / "control.sock";
     settings.models_directory = settings.state_directory / "models";
+    settings.passphrases = {
+        .current = {.descriptor = value_of(sources.environment, "KITH_PASSPHRASE_FD"),
+                    .file = value_of(sources.environment, "KITH_PASSPHRASE_FILE")},
+        .fresh = {.descriptor = value_of(sources.environment, "KITH_NEW_PASSPHRASE_FD"),
+                  .file = value_of(sources.environment, "KITH_NEW_PASSPHRASE_FILE")}};
     return {};
 }
 
@@ -145,7 +150,7 @@ base::Result<Endpoint> parse_endpoint(std::string_view text) {
     return Endpoint{std::string(host), port};
 }
 
-std::string default_config_text() {
+std::string default_config_text(NewIdentity wanted) {
     std::string text =
         "# kith's settings. Every key is optional; the values shown are the defaults.\n"
         "# Flags win over KITH_* variables (KITH_API_PORT), variables over this file.\n";
@@ -160,6 +165,8 @@ std::string default_config_text() {
         for (char const c : key.help) text += c == '\n' ? std::string("\n# ") : std::string(1, c);
         text += "\n#" + std::string(key.path.substr(dot + 1)) + " = " +
                 (key.standard.empty() ? "\"\"" : std::string(key.standard)) + "\n";
+        if (wanted == NewIdentity::with_passphrase && key.path == "node.passphrase")
+            text += "passphrase = true\n";
     }
     return text;
 }

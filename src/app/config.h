@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "app/passphrase.h"
 #include "base/result.h"
 #include "node/peers/pairing.h"
 #include "node/protocols.h"
@@ -52,7 +53,9 @@ struct Settings {
 
     bool encrypted_pipeline = false;
     bool local_embedding_privacy = false;
-    std::uint32_t threads = 0;  // 0: as many as there are cores
+    std::uint32_t threads = 0;     // 0: as many as there are cores
+    bool passphrase = false;       // a new identity gets one
+    PassphrasePlaces passphrases;  // from the environment alone
     LogLevel log_level = LogLevel::info;
     node::TrustOptions trust;  // [trust]: links to peers outside the swarm
     node::SwarmServices services;
@@ -81,7 +84,9 @@ base::Result<Settings> load_settings(SettingsSources const& sources);
 // "HOST:PORT", "[IPv6]:PORT". Code::invalid without a port or with one above 65535.
 base::Result<Endpoint> parse_endpoint(std::string_view text);
 
-// The text `kith init` writes: every key, commented out, with its default and what it does.
-std::string default_config_text();
+// The text `kith init` writes: every key, commented out, with its default and what it does; with
+// passphrase, node.passphrase is set.
+enum class NewIdentity { plain, with_passphrase };
+std::string default_config_text(NewIdentity wanted = NewIdentity::plain);
 
 }  // namespace kith::app

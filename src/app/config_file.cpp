@@ -207,7 +207,7 @@ base::Status prepare_config_directory(fs::path const& directory) {
                      ignore);
 }
 
-base::Result<Written> write_default_config(fs::path const& directory) {
+base::Result<Written> write_default_config(fs::path const& directory, NewIdentity wanted) {
     auto const path = directory / config_file_name;
     base::FileDescriptor const file(
         ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -215,7 +215,7 @@ base::Result<Written> write_default_config(fs::path const& directory) {
     if (file.get() < 0)
         return fail(Code::io, "cannot create " + path.string() + ": " + reason(errno));
     // The umask may have taken bits away, never added any.
-    if (auto written = write_all(file.get(), default_config_text(), path); !written) {
+    if (auto written = write_all(file.get(), default_config_text(wanted), path); !written) {
         (void)::unlink(path.c_str());  // half a file would look like settings of the user
         return std::unexpected(std::move(written).error());
     }

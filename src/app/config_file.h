@@ -35,6 +35,7 @@ base::Status prepare_config_directory(std::filesystem::path const& directory);
 
 enum class Written { created, existed };
 // Writes default_config_text() with mode 0600; an existing file is left alone.
-base::Result<Written> write_default_config(std::filesystem::path const& directory);
+base::Result<Written> write_default_config(std::filesystem::path const& directory,
+                                           NewIdentity wanted = NewIdentity::plain);
 
 }  // namespace kith::app

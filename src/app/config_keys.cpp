@@ -47,6 +47,11 @@ base::Status apply_announce(Settings& settings, Values const& values) {
     return {};
 }
 
+base::Status apply_passphrase(Settings& settings, Values const& values) {
+    settings.passphrase = KITH_TRY(boolean(values.front()));
+    return {};
+}
+
 base::Status apply_port_mapping(Settings& settings, Values const& values) {
     if (values.front() != "auto" && values.front() != "off")
         return fail(Code::invalid, "must be auto or off");
@@ -149,6 +154,10 @@ constexpr std::array<Key, 14> keys{{
     {"node.announce", KeyKind::list, "[]",
      "Told to members instead of the addresses above, for a node behind a port forwarding.",
      apply_announce},
+    {"node.passphrase", KeyKind::boolean, "false",
+     "true: the identity that the first start makes is protected by a passphrase, which every\n"
+     "start then asks for. For an identity that exists: kith identity passphrase set.",
+     apply_passphrase},
     {"network.port_mapping", KeyKind::text, R"("auto")",
      "auto: asks the router to hand connections on to this node (UPnP, NAT-PMP), unless it "
      "listens\n"

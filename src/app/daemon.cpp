@@ -18,6 +18,7 @@
 #include "api/http_bind.h"
 #include "api/http_door.h"
 #include "app/log.h"
+#include "app/passphrase.h"
 #include "app/version.h"
 #include "crypto/constant_time.h"
 #include "crypto/secret.h"
@@ -45,8 +46,12 @@ namespace {
 
 base::Result<identity::Identity> open_identity(Settings const& settings, Daemon::Mode mode,
                                                io::OsRng& rng, io::OsClock const& clock) {
+    identity::PassphraseSource passphrases{
+        .ask = [&] { return ask_passphrase(settings.passphrases.current); }, .make = {}};
+    if (settings.passphrase)
+        passphrases.make = [&] { return make_seal(settings.passphrases.current, rng); };
     if (mode == Daemon::Mode::one_shot) {
-        auto loaded = identity::load_identity(settings.config_directory);
+        auto loaded = identity::load_identity(settings.config_directory, passphrases.ask);
         if (!loaded && loaded.error().code == Code::not_found)
             return fail(Code::not_found,
                         "this machine has no identity yet; it gets one with: kith create NAME, "
@@ -56,7 +61,8 @@ base::Result<identity::Identity> open_identity(Settings const& settings, Daemon:
     crypto::Secret<identity::identity_random_bytes> random;
     KITH_TRY(rng.fill(random.mutable_view()));
     KITH_TRY(identity::keep_out_of_git(settings.config_directory));
-    return identity::load_or_create_identity(settings.config_directory, random, clock.unix_now());
+    return identity::load_or_create_identity(settings.config_directory, random, clock.unix_now(),
+                                             passphrases);
 }
 
 // A command that ran in one shot lets go of the state within this time.
@@ -183,6 +189,10 @@ base::Status Daemon::Implementation::open(Mode mode) {
     KITH_TRY(identity::ensure_private_directory(settings_.config_directory));
     KITH_TRY(identity::ensure_private_directory(settings_.state_directory));
     identity_.emplace(KITH_TRY(open_identity(settings_, mode, rng_, clock_)));
+    if (settings_.passphrase && !identity_->has_seal())
+        log_.line(
+            "identity.key has no passphrase although config.toml asks for one; run: kith "
+            "identity passphrase set");
     store_ =
         KITH_TRY(io::SqliteStore::open(settings_.state_directory / "state.db", store_patience));
     secrets_.emplace(settings_.config_directory);

@@ -3,11 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "base/sabotage.h"
-#include "crypto/hash.h"
 #include "identity/contexts.h"
-#include "wire/reader.h"
-#include "wire/writer.h"
 
 namespace kith::identity {
 
@@ -17,10 +13,6 @@ using base::seconds;
 using base::UnixTime;
 
 namespace {
-
-constexpr std::string_view file_magic = "KITHIDN1";
-constexpr std::uint16_t file_version = 1;
-constexpr std::size_t checksum_bytes = crypto::sha256_bytes;
 
 UnixTime plus(UnixTime time, std::int64_t by) {
     return UnixTime{seconds(time) + by};
@@ -40,39 +32,6 @@ BindingBody make_body(IdentitySeeds const& seeds, crypto::MlDsa65SigningKey cons
 
 crypto::Secret<32> slice(crypto::Secret<identity_random_bytes> const& random, std::size_t i) {
     return crypto::Secret<32>(random.view().subspan(32 * i).first<32>());
-}
-
-std::unexpected<base::Error> damaged() {
-    return fail(Code::corrupt,
-                "the identity file is damaged. Restore it from a backup; without one, move it away "
-                "and a new "
-                "identity will be made, which others will not recognise");
-}
-
-base::Result<crypto::Secret<32>> read_secret(wire::Reader& reader) {
-    return crypto::Secret<32>::from(KITH_TRY(reader.take(32)));
-}
-
-struct FileParts {
-    IdentitySeeds seeds;
-    IdentityBinding binding;
-};
-
-// After the checksum: only a program that writes wrong files gets an error here.
-base::Result<FileParts> read_parts(base::ByteView bytes) {
-    wire::Reader reader(bytes);
-    KITH_TRY(reader.take(file_magic.size()));
-    if (KITH_TRY(reader.u16()) != file_version || KITH_TRY(reader.u16()) != 0)
-        return fail(Code::corrupt,
-                    "the identity file has a version or option this program does not know; use a "
-                    "newer kith");
-    FileParts out;
-    out.seeds.root = KITH_TRY(read_secret(reader));
-    out.seeds.operational = KITH_TRY(read_secret(reader));
-    out.seeds.static_key = KITH_TRY(read_secret(reader));
-    out.binding = KITH_TRY(decode_binding(KITH_TRY(reader.prefixed_u32(binding_bytes))));
-    KITH_TRY(reader.expect_end());
-    return out;
 }
 
 }  // namespace
@@ -137,43 +96,34 @@ base::Status Identity::rotate(UnixTime now, crypto::Secret<rotation_random_bytes
     IdentitySeeds seeds{seeds_.root.clone(), part(0), part(1)};
     Identity next(std::move(seeds), binding_);
     KITH_TRY(next.renew(now, part(2), known_counter));
+    next.seal_ = std::move(seal_);
     *this = std::move(next);
     return {};
 }
 
-crypto::SecretBytes Identity::to_file_bytes() const {
-    auto const binding = encode(binding_);
-    // Sized once: a growing buffer would leave unwiped copies of the seeds behind.
-    crypto::SecretBytes out(file_magic.size() + 4 + 96 + 4 + binding.size() + checksum_bytes);
-    auto rest = out.mutable_view();
-    auto const put = [&rest](base::ByteView bytes) {
-        std::ranges::copy(bytes, rest.begin());
-        rest = rest.subspan(bytes.size());
-    };
-    put(base::as_bytes(file_magic));
-    put(wire::Writer().u16(file_version).u16(0).view());
-    put(seeds_.root.view());
-    put(seeds_.operational.view());
-    put(seeds_.static_key.view());
-    put(wire::Writer().prefixed_u32(binding).view());
-    put(crypto::sha256(out.view().first(out.size() - checksum_bytes)));
-    KITH_ASSERT(rest.empty());
+Identity Identity::clone() const {
+    Identity out({seeds_.root.clone(), seeds_.operational.clone(), seeds_.static_key.clone()},
+                 binding_);
+    if (seal_) out.seal_ = seal_->clone();
     return out;
 }
 
-base::Result<Identity> Identity::from_file_bytes(base::ByteView bytes) {
-    if (bytes.size() < file_magic.size() + checksum_bytes ||
-        !base::equal(bytes.first(file_magic.size()), base::as_bytes(file_magic)))
-        return damaged();
-    auto const content = bytes.first(bytes.size() - checksum_bytes);
-    bool const matches = base::equal(crypto::sha256(content), bytes.last(checksum_bytes));
-    if (!KITH_GUARD("S27.checksum", matches)) return damaged();
-    auto parts = read_parts(content);
-    if (!parts) {
-        if (parts.error().code == Code::corrupt) return std::unexpected(parts.error());
-        return damaged();
-    }
-    return restore(std::move(parts->seeds), std::move(parts->binding));
+crypto::SecretBytes Identity::to_file_bytes() const {
+    return encode_key_file(seeds_, binding_, seal_ ? &*seal_ : nullptr);
+}
+
+base::Result<Identity> Identity::from_file_bytes(base::ByteView bytes, AskPassphrase const& ask) {
+    auto file = KITH_TRY(parse_key_file(bytes));
+    if (file.seeds) return restore(*std::move(file.seeds), std::move(file.binding));
+    auto const& sealed = *file.sealed;
+    if (!ask)
+        return fail(Code::unauthorized, "the identity has a passphrase, and nobody can be asked");
+    auto const passphrase = KITH_TRY(ask());
+    auto seal = KITH_TRY(KeySeal::create(passphrase.view(), sealed.salt, sealed.cost));
+    auto seeds = KITH_TRY(seal.open(sealed.nonce, sealed.head, sealed.sealed));
+    auto out = KITH_TRY(restore(std::move(seeds), std::move(file.binding)));
+    out.seal_ = std::move(seal);
+    return out;
 }
 
 }  // namespace kith::identity

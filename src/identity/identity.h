@@ -6,6 +6,9 @@
 // mutate; const use is.
 #pragma once
 
+#include <functional>
+#include <optional>
+
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -15,6 +18,7 @@
 #include "crypto/x25519.h"
 #include "identity/binding.h"
 #include "identity/ids.h"
+#include "identity/key_file.h"
 
 namespace kith::identity {
 
@@ -22,11 +26,9 @@ inline constexpr std::size_t identity_random_bytes = 128;  // three seeds and on
 
 inline constexpr std::size_t rotation_random_bytes = 96;  // two seeds and one signature
 
-struct IdentitySeeds {
-    crypto::Secret<32> root;         // ML-DSA-65
-    crypto::Secret<32> operational;  // Ed25519
-    crypto::Secret<32> static_key;   // X25519 private key
-};
+// Asks for the passphrase of a file that has one. At most once for each file; an error of it ends
+// the opening.
+using AskPassphrase = std::function<base::Result<crypto::SecretBytes>()>;
 
 class Identity {
 public:
@@ -72,9 +74,15 @@ public:
     base::Status rotate(base::UnixTime now, crypto::Secret<rotation_random_bytes> const& random,
                         std::uint64_t known_counter = 0);
 
-    // The content of identity.key (identity/keystore.h).
+    // The content of identity.key (identity/key_file.h), sealed if a passphrase is set.
     [[nodiscard]] crypto::SecretBytes to_file_bytes() const;
-    static base::Result<Identity> from_file_bytes(base::ByteView bytes);
+    // Code::unauthorized: the file has a passphrase, and `ask` is empty or gave another one.
+    static base::Result<Identity> from_file_bytes(base::ByteView bytes, AskPassphrase const& ask);
+
+    // What protects the next file; nullopt: nothing.
+    void set_seal(std::optional<KeySeal> seal) { seal_ = std::move(seal); }
+    [[nodiscard]] bool has_seal() const { return seal_.has_value(); }
+    [[nodiscard]] Identity clone() const;
 
 private:
     Identity(IdentitySeeds seeds, IdentityBinding binding);
@@ -85,6 +93,7 @@ private:
     IdentityBinding binding_;
     RootId root_id_;
     Address address_;
+    std::optional<KeySeal> seal_;
 };
 
 }  // namespace kith::identity

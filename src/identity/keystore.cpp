@@ -14,9 +14,11 @@ std::filesystem::path file_in(std::filesystem::path const& directory) {
 
 }  // namespace
 
-base::Result<Identity> load_identity(std::filesystem::path const& directory) {
+base::Result<Identity> load_identity(std::filesystem::path const& directory,
+                                     AskPassphrase const& ask) {
     auto const bytes = KITH_TRY(read_secret_file(file_in(directory)));
-    auto identity = Identity::from_file_bytes(bytes.view());
+    auto identity = Identity::from_file_bytes(bytes.view(), ask);
+    if (!identity && identity.error().code == Code::cancelled) return identity;
     if (!identity)
         return base::fail(identity.error().code,
                           file_in(directory).string() + ": " + identity.error().message);
@@ -25,18 +27,21 @@ base::Result<Identity> load_identity(std::filesystem::path const& directory) {
 
 base::Result<Identity> load_or_create_identity(std::filesystem::path const& directory,
                                                crypto::Secret<identity_random_bytes> const& random,
-                                               base::UnixTime now) {
+                                               base::UnixTime now,
+                                               PassphraseSource const& passphrases) {
     KITH_TRY(ensure_private_directory(directory));
     remove_leftovers(file_in(directory));
-    auto existing = load_identity(directory);
+    auto existing = load_identity(directory, passphrases.ask);
     if (!existing && existing.error().code == Code::not_found) {
         KITH_TRY(keep_out_of_git(directory));
         auto created = KITH_TRY(Identity::create(random, now));
+        if (passphrases.make) created.set_seal(KITH_TRY(passphrases.make()));
         auto const written =
             write_new_secret_file(file_in(directory), created.to_file_bytes().view());
         if (written) return created;
         if (written.error().code != Code::conflict) return std::unexpected(written.error());
-        existing = load_identity(directory);  // another process was first: its identity is ours
+        existing = load_identity(
+            directory, passphrases.ask);  // another process was first: its identity is ours
     }
     auto identity = KITH_TRY(std::move(existing));
     if (identity.needs_renewal(now)) {
@@ -49,7 +54,7 @@ base::Result<Identity> load_or_create_identity(std::filesystem::path const& dire
 base::Status change_identity(std::filesystem::path const& directory, Identity& identity,
                              KeyChange change, crypto::Secret<rotation_random_bytes> const& random,
                              base::UnixTime now) {
-    auto next = KITH_TRY(Identity::from_file_bytes(identity.to_file_bytes().view()));
+    auto next = identity.clone();
     switch (change.kind) {
         case KeyChange::Kind::renew:
             KITH_TRY(next.renew(now, crypto::Secret<32>(random.view().last<32>()),
@@ -59,6 +64,15 @@ base::Status change_identity(std::filesystem::path const& directory, Identity& i
             KITH_TRY(next.rotate(now, random, change.known_counter));
             break;
     }
+    KITH_TRY(store_identity(directory, next));
+    identity = std::move(next);
+    return {};
+}
+
+base::Status change_seal(std::filesystem::path const& directory, Identity& identity,
+                         std::optional<KeySeal> seal) {
+    auto next = identity.clone();
+    next.set_seal(std::move(seal));
     KITH_TRY(store_identity(directory, next));
     identity = std::move(next);
     return {};

@@ -1,11 +1,12 @@
 // identity/keystore.h: identity.key, the file that is this machine's identity.
 //
-// Format (big-endian): "KITHIDN1" | u16 version = 1 | u16 flags = 0 (a passphrase will be one) |
-// root seed 32 | Ed25519 seed 32 | X25519 private key 32 | u32+binding | SHA-256 of all before.
-// Never regenerated: whatever is wrong with an existing file is an error for a person to act on.
+// What is in it: key_file.h. Never regenerated: whatever is wrong with an existing file is an error
+// for a person to act on.
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <optional>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -17,15 +18,25 @@ namespace kith::identity {
 inline constexpr char const* identity_file_name = "identity.key";
 
 // Loads directory/identity.key. Code::not_found: there is none. Code::forbidden: see secret_file.h.
-// Code::corrupt: short, truncated, altered or from an unknown version.
-base::Result<Identity> load_identity(std::filesystem::path const& directory);
+// Code::corrupt: short, truncated, altered or from an unknown version. Code::unauthorized: it has a
+// passphrase, and `ask` is empty or gave another one.
+base::Result<Identity> load_identity(std::filesystem::path const& directory,
+                                     AskPassphrase const& ask = {});
+
+// How the passphrase of an identity comes in. `make` is asked for the one of a new identity; empty:
+// it gets none.
+struct PassphraseSource {
+    AskPassphrase ask;
+    std::function<base::Result<KeySeal>()> make;
+};
 
 // Loads it, or creates it from `random`; of two starting at once one creates and the other loads. A
 // binding that is due is renewed and the file replaced. `directory` is made private if it does not
 // exist.
 base::Result<Identity> load_or_create_identity(std::filesystem::path const& directory,
                                                crypto::Secret<identity_random_bytes> const& random,
-                                               base::UnixTime now);
+                                               base::UnixTime now,
+                                               PassphraseSource const& passphrases = {});
 
 // What is done to an identity while the program runs: see Identity::renew() and rotate().
 struct KeyChange {
@@ -37,6 +48,11 @@ struct KeyChange {
 base::Status change_identity(std::filesystem::path const& directory, Identity& identity,
                              KeyChange change, crypto::Secret<rotation_random_bytes> const& random,
                              base::UnixTime now);
+
+// Sets a passphrase, exchanges it, or (nullopt) removes it. The file first; on an error neither has
+// changed.
+base::Status change_seal(std::filesystem::path const& directory, Identity& identity,
+                         std::optional<KeySeal> seal);
 
 // Replaces the file by the state of `identity` (after renew()).
 base::Status store_identity(std::filesystem::path const& directory, Identity const& identity);

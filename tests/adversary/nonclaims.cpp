@@ -238,7 +238,7 @@ TEST_CASE("N8: a copied identity.key, with the swarm.key beside it, is served as
     auto& victim = bench.add_member(op);
     bench.network.unplug(victim.address);
     auto const stolen = victim.identity.to_file_bytes();
-    Hostile thief(bench, identity::Identity::from_file_bytes(stolen.view()).value(), 77);
+    Hostile thief(bench, identity::Identity::from_file_bytes(stolen.view(), {}).value(), 77);
     CHECK(thief.identity.node_id() == victim.identity.node_id());
     bench.run_for(4s);  // a newer connection of the same member replaces the one before
     thief.take_part(*victim.node->swarm(), victim.node->registry()->list()->encoded());

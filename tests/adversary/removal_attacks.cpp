@@ -17,7 +17,7 @@ namespace {
 constexpr base::Duration day = 24h;
 
 identity::Identity copy_of(identity::Identity const& original) {
-    return identity::Identity::from_file_bytes(original.to_file_bytes().view()).value();
+    return identity::Identity::from_file_bytes(original.to_file_bytes().view(), {}).value();
 }
 
 // Two members, and a third one with evil intent and an open session to ada.
