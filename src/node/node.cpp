@@ -68,7 +68,7 @@ base::Status Node::enter(Swarm swarm, std::optional<base::Bytes> list, ListFrom 
         registry_->grant_own_lease();
         KITH_TRY(accept_list(coordinator_->list(), now));
     }
-    KITH_TRY(begin_gossip(now));
+    begin_gossip(now);
     list_changed(now);
     if (auto* peer = peers_.find(swarm_->coordinator.node_id())) {
         peer->addresses = swarm_->coordinator_addresses;

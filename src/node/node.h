@@ -191,7 +191,8 @@ private:
     [[nodiscard]] std::vector<wire::Multiaddr> direct_addresses(base::Instant now) const;
 
     // node_gossip.cpp
-    base::Status begin_gossip(base::Instant now);
+    void begin_gossip(base::Instant now);
+    void renew_gossip_secret(base::Instant now);
     void tell_gossip_members(base::Instant now);
     void admit_to_gossip(ports::ConnectionId id, LinkState const& link, base::Instant now);
     void gossip_nickname(base::Instant now);

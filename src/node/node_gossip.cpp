@@ -6,13 +6,23 @@ namespace kith::node {
 
 using base::Code;
 
-base::Status Node::begin_gossip(base::Instant now) {
-    if (edges_.services.gossip == Use::no) return {};
-    gossip_ = KITH_TRY(SwarmGossip::create(
+// Without randomness nothing is said by gossip; that must not stop a swarm from being founded, or
+// keys from being exchanged, halfway.
+void Node::begin_gossip(base::Instant now) {
+    gossip_.reset();
+    if (edges_.services.gossip == Use::no) return;
+    auto begun = SwarmGossip::create(
         {.host = *host_, .identity = edges_.identity, .rng = edges_.rng, .clock = edges_.clock},
-        swarm_->id, swarm_->secret, now));
+        swarm_->id, swarm_->secret, now);
+    if (!begun) return edges_.log("no gossip: " + begun.error().message);
+    gossip_ = std::move(*begun);
     tell_gossip_members(now);
-    return {};
+}
+
+void Node::renew_gossip_secret(base::Instant now) {
+    if (!gossip_) return;
+    if (auto const renewed = gossip_->set_secret(swarm_->secret, now); !renewed)
+        edges_.log("nothing is said by gossip until the next start: " + renewed.error().message);
 }
 
 void Node::tell_gossip_members(base::Instant now) {

@@ -208,7 +208,7 @@ base::Status Node::rotate_identity(base::Instant now) {
         if (peer.dialling) open.push_back(*peer.dialling);
     for (auto const id : open) host_->disconnect(id, reason);
     if (!swarm_) return {};
-    KITH_TRY(begin_gossip(now));  // what was said under the old keys is not said again
+    begin_gossip(now);  // what was said under the old keys is not said again
     list_changed(now);
     if (auto* peer = peers_.find(swarm_->coordinator.node_id())) peer->dial_at = now;
     return {};
@@ -405,7 +405,10 @@ base::Status Node::replace_secret(crypto::Secret<32> secret, std::uint64_t epoch
     std::swap(swarm_->secret, secret);
     std::swap(swarm_->epoch, epoch);
     auto saved = save_swarm(*swarm_, edges_.store, edges_.secrets);
-    if (saved) return gossip_ ? gossip_->set_secret(swarm_->secret, edges_.clock.now()) : saved;
+    if (saved) {
+        renew_gossip_secret(edges_.clock.now());
+        return {};
+    }
     std::swap(swarm_->secret, secret);
     std::swap(swarm_->epoch, epoch);
     return saved;
