@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/encoding.h"
+#include "crypto/provider.h"
 #include "trust/admission.h"
 
 namespace kith::api {
@@ -210,6 +211,29 @@ void ControlHandlers::invite_revoke(pb::InviteRevokeRequest const& request,
     done(std::move(response));
 }
 
+namespace {
+
+void add_provider(pb::StatusResponse& response, char const* algorithm,
+                  crypto::ProviderChoice const& choice) {
+    auto* const shown = response.add_crypto();
+    shown->set_algorithm(algorithm);
+    shown->set_provider(crypto::provider_name(choice.provider));
+    shown->set_reason(choice.reason);
+}
+
+char const* path_name(node::PeerView const& view) {
+    if (!view.connected) return "";
+    switch (view.path) {
+        case node::Path::direct:
+            return "direct";
+        case node::Path::relayed:
+            return "relayed";
+    }
+    return "";
+}
+
+}  // namespace
+
 void ControlHandlers::status(pb::StatusRequest const&, Done<pb::StatusResponse> done) {
     auto& node = context_.node;
     auto const now = node.clock().now();
@@ -229,6 +253,9 @@ void ControlHandlers::status(pb::StatusRequest const&, Done<pb::StatusResponse> 
     response.set_weights_bytes(context_.ask.weight_bytes());
     response.set_kv_cache_bytes(context_.ask.kv_bytes());
     for (auto const& alarm : node.alarms()) response.add_alarms(alarm);
+    add_provider(response, "ML-DSA-65", crypto::mldsa65_provider());
+    add_provider(response, "ML-KEM-768", crypto::mlkem768_provider());
+    response.set_libcrypto(crypto::libcrypto_version());
     for (auto const& peer : node.peers(now))
         if (peer.session) response.set_peers_connected(response.peers_connected() + 1);
     if (auto const* swarm = node.swarm()) {
@@ -270,6 +297,7 @@ void ControlHandlers::peers(pb::PeersRequest const&, Done<pb::PeersResponse> don
         if (!view.session) peer->set_last_error(view.last_error);
         peer->set_nickname(view.nickname);
         peer->set_trust(view.trust);
+        peer->set_path(path_name(view));
     }
     for (auto const& failure : node.pairing().failures())
         *response.add_pair_failed() = to_message(failure);

@@ -27,11 +27,12 @@ public:
         if (!peers) return code;
         auto const& output = context.output;
         if (output.json()) output.document(*peers);
-        std::vector<std::vector<std::string>> rows{
-            {"ADDRESS", "NODE", "NAME", "STATE", "SESSION", "ROLE", "SERVES", "LAST ERROR"}};
+        std::vector<std::vector<std::string>> rows{{"ADDRESS", "NODE", "NAME", "STATE", "PATH",
+                                                    "SESSION", "ROLE", "SERVES", "LAST ERROR"}};
         for (auto const& peer : peers->peers())
             rows.push_back({peer.address(), peer.node_id().substr(0, 16), peer.nickname(),
-                            peer.state(), peer.session() ? "encrypted" : "-",
+                            peer.state(), peer.path().empty() ? "-" : peer.path(),
+                            peer.session() ? "encrypted" : "-",
                             peer.is_operator() ? "operator" : "member", join_words(peer.serving()),
                             peer.last_error()});
         output.table(rows);

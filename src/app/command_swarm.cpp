@@ -129,6 +129,12 @@ private:
                                               format_bytes(status.resident_bytes()),
                                               format_bytes(status.weights_bytes()),
                                               format_bytes(status.kv_cache_bytes()))});
+        for (auto const& crypto : status.crypto())
+            rows.push_back({crypto.algorithm(),
+                            fmt::format("{} ({})",
+                                        crypto.provider() == "libcrypto" ? status.libcrypto()
+                                                                         : crypto.provider(),
+                                        crypto.reason())});
         output.table(rows);
         for (auto const& alarm : status.alarms()) output.warn(alarm);
     }
