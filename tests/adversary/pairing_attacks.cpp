@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "base/code_of.h"
 #include "hostile.h"
@@ -221,10 +222,13 @@ TEST_CASE("M12: under allow_all a stranger keeps its link, encrypted, and gets n
 
 TEST_CASE("M12: strangers that may stay take only so many connections") {
     Loner loner(Policy::allow_all);
-    Hostile stranger(loner.bench, 71);
+    std::deque<Hostile> strangers;  // each as often as one peer may come
+    auto const often = node::HostLimits{}.inbound_per_peer_max;
     std::vector<Hostile::Visit*> visits;
-    for (std::size_t i = 0; i <= node::tolerated_max; ++i)
-        visits.push_back(&stranger.visit(loner.machine, std::string(node::protocol_peer)));
+    for (std::size_t i = 0; i <= node::tolerated_max; ++i) {
+        if (i % often == 0) strangers.emplace_back(loner.bench, static_cast<unsigned>(71 + i));
+        visits.push_back(&strangers.back().visit(loner.machine, std::string(node::protocol_peer)));
+    }
     loner.bench.run_for(1s);
     for (std::size_t i = 0; i < node::tolerated_max; ++i) CHECK_FALSE(visits[i]->down);
     CHECK(visits[node::tolerated_max]->down);

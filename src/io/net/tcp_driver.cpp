@@ -217,6 +217,7 @@ void TcpDriver::Impl::write(ConnectionPtr const& connection) {
     if (connection->writing || connection->state == Connection::State::connecting) return;
     connection->out.clear();
     if (!core.poll_transmit(connection->id, connection->out, clock.now())) {
+        connection->out = base::Bytes();  // idle connections are many
         if (connection->state == Connection::State::closing) forget(connection);
         return;
     }

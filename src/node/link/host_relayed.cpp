@@ -167,6 +167,7 @@ void Host::pump_into(Connection& connection, Instant now) {
         unsent.erase(unsent.begin(), unsent.begin() + static_cast<std::ptrdiff_t>(taken));
         if (!unsent.empty()) return;  // StreamWritable follows
     }
+    unsent = base::Bytes();  // idle connections are many
 }
 
 // The stream is closed behind what was written; what the other end still says is dropped.

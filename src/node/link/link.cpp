@@ -51,6 +51,10 @@ bool accepts_muxer(std::string_view protocol) {
     return protocol == yamux::protocol;
 }
 
+void release(Bytes& idle) {
+    if (idle.capacity() > idle_buffer_max) idle = Bytes();  // not {}: that keeps the capacity
+}
+
 noise::HandshakeOptions handshake_options(LinkOptions const& options) {
     bool const announces = options.early_muxer == EarlyMuxer::announce;
     return {
@@ -114,7 +118,7 @@ struct Link::Impl {
     std::set<std::pair<Instant, StreamId>> stream_deadlines;  // of `streams`
     std::optional<base::Error> failure;  // found where no Status could say it; on_deadline does
     std::deque<LinkEvent> events;
-    Bytes plaintext_in, plaintext_out;  // scratch, kept for their capacity
+    Bytes plaintext_in, plaintext_out;  // scratch, kept while there is more to come
 };
 
 Status Link::Impl::feed(ByteView in, Instant now) {
@@ -137,6 +141,7 @@ Status Link::Impl::feed_clear(ByteView& in, Instant now) {
 
 Status Link::Impl::feed_sealed(ByteView in, Instant now) {
     plaintext_in.clear();
+    plaintext_in.reserve(in.size());
     auto opened = opener.feed(channel->receive, in, plaintext_in);
     ByteView rest = plaintext_in;
     if (phase == Phase::muxing) {
@@ -148,6 +153,7 @@ Status Link::Impl::feed_sealed(ByteView in, Instant now) {
         drain_session(now);
         KITH_TRY(fed);
     }
+    release(plaintext_in);
     return opened;  // what came before a bad frame was genuine and has been handled
 }
 
@@ -313,8 +319,7 @@ bool Link::poll_transmit(Bytes& out, Instant now) {
             self.handshake.poll_transmit(out);
         return out.size() > start;
     }
-    base::append(out, self.clear_out);
-    self.clear_out.clear();
+    base::append(out, std::exchange(self.clear_out, {}));
     self.plaintext_out.clear();
     transmit_negotiator(self.negotiating, self.plaintext_out);
     if (self.session) {
@@ -323,6 +328,7 @@ bool Link::poll_transmit(Bytes& out, Instant now) {
     }
     auto const sealed = noise::seal_frames(self.channel->send, self.plaintext_out, out);
     if (!sealed) self.failure = sealed.error();
+    if (out.size() == start) release(self.plaintext_out);
     return out.size() > start;
 }
 
@@ -331,6 +337,13 @@ std::optional<LinkEvent> Link::poll_event() {
     auto event = std::move(impl_->events.front());
     impl_->events.pop_front();
     return event;
+}
+
+std::size_t Link::buffer_bytes() const {
+    auto const& self = *impl_;
+    return self.plaintext_in.capacity() + self.plaintext_out.capacity() +
+           self.clear_out.capacity() + self.opener.buffer_bytes() +
+           (self.session ? self.session->buffer_bytes() : 0);
 }
 
 bool Link::is_up() const {

@@ -32,6 +32,7 @@
 namespace kith::node {
 
 inline constexpr std::size_t accepted_protocols_max = 64;
+inline constexpr std::size_t idle_buffer_max = 4096;  // kept by a buffer that is not in use
 
 enum class LinkRole { dialer, listener };
 enum class Direction { inbound, outbound };
@@ -122,6 +123,9 @@ public:
     std::optional<LinkEvent> poll_event();
 
     [[nodiscard]] bool is_up() const;
+    // Memory that buffers hold. Once everything was transmitted and no frame is half here: at most
+    // 2 * idle_buffer_max, so that a host can keep many links that say little.
+    [[nodiscard]] std::size_t buffer_bytes() const;
     // Replaces the list from now on; streams that are open stay open. Asserts
     // accepted_protocols_max.
     void set_accepted_protocols(std::vector<std::string> protocols);

@@ -378,3 +378,20 @@ TEST_CASE("a small message and the answer to it leave with the next poll each, a
     REQUIRE(bench.dialer.feed(wire, due).has_value());
     CHECK(*bench.dialer.deadline() > due + 15s);  // answered: the next thing is the next ping
 }
+
+TEST_CASE("a link that moved megabytes and is idle holds next to nothing in its buffers") {
+    Bench bench;
+    REQUIRE(bench.settle());
+    auto const id = bench.dialer.open_stream("/echo", start).value();
+    Bytes const part(300'000, 3);
+    for (std::size_t moved = 0; moved < 3'000'000;) {
+        moved += bench.dialer.write(id, part);
+        CHECK(bench.dialer.buffer_bytes() >= 100'000);  // it counts what is in use
+        REQUIRE(bench.settle());
+        for (auto const& data : Bench::events_of<StreamData>(bench.listener))
+            bench.listener.consumed(id, data.bytes.size());
+    }
+    REQUIRE(bench.settle());
+    CHECK(bench.dialer.buffer_bytes() <= 2 * idle_buffer_max);
+    CHECK(bench.listener.buffer_bytes() <= 2 * idle_buffer_max);
+}

@@ -1,6 +1,7 @@
 #include "proto/noise/libp2p.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/sabotage.h"
@@ -218,8 +219,8 @@ Status FrameOpener::feed(CipherState& receive, ByteView in, Bytes& plaintext) {
             }
         }
         if (!collect(partial_, in)) return {};
-        KITH_TRY(receive.open({}, ByteView(partial_).subspan(length_bytes), plaintext));
-        partial_.clear();
+        auto const whole = std::exchange(partial_, {});
+        KITH_TRY(receive.open({}, ByteView(whole).subspan(length_bytes), plaintext));
     }
     return {};
 }

@@ -111,6 +111,8 @@ public:
     // Code::unauthorized: a frame is shorter than its tag or does not verify. Holds at most one
     // incomplete frame.
     base::Status feed(CipherState& receive, base::ByteView in, base::Bytes& plaintext);
+    // Memory held; none between frames.
+    [[nodiscard]] std::size_t buffer_bytes() const { return partial_.capacity(); }
 
 private:
     base::Bytes partial_;

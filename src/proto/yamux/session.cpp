@@ -293,7 +293,7 @@ void Session::transmit_frame(Streams::iterator stream, base::Bytes& out, Instant
         state.send_offset += size;
         state.send_credit -= size;
         if (state.unsent() == 0) {
-            state.send_buffer.clear();
+            state.send_buffer = base::Bytes();  // an idle stream holds no memory
             state.send_offset = 0;
         }
     } else if (state.flags_pending != 0) {
@@ -425,6 +425,12 @@ void Session::consumed(StreamId id, std::size_t size) {
         return;
     state.update_pending = true;
     schedule(stream);
+}
+
+std::size_t Session::buffer_bytes() const {
+    std::size_t sum = 0;
+    for (auto const& [id, stream] : streams_) sum += stream.send_buffer.capacity();
+    return sum;
 }
 
 bool Session::knows(StreamId id) const {

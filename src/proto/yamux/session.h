@@ -106,6 +106,8 @@ public:
     void consumed(StreamId id, std::size_t size);
     [[nodiscard]] bool knows(StreamId id) const;
     [[nodiscard]] std::size_t streams_count() const { return streams_.size(); }
+    // Memory of what waits to be sent; a stream that has nothing to send holds none.
+    [[nodiscard]] std::size_t buffer_bytes() const;
 
 private:
     struct Stream {
