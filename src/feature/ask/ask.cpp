@@ -120,76 +120,138 @@ base::Result<RouteView> Ask::planned_route(std::string const& wanted) const {
     return view_of(*model, KITH_TRY(plan_route(*model, flags_)), flags_);
 }
 
-base::Result<Plan> Ask::make_plan(Question const& question) const {
-    Plan plan;
-    plan.model = KITH_TRY(store_.find(question.model));
-    if (loading() && plan.model->shards.empty())
+namespace {
+
+std::size_t context_of(LoadedModel const& model) {
+    return std::min<std::size_t>(model.manifest.context_length, positions_max_max);
+}
+
+base::Status too_long(std::string const& has, std::size_t context) {
+    return fail(Code::too_large, "the conversation has " + has + " tokens, the model reads " +
+                                     std::to_string(context) + " at most");
+}
+
+// Before anybody tokenises it: no token stands for more bytes than the longest one has.
+base::Status check_length(LoadedModel const& model, std::vector<Message> const& messages) {
+    std::size_t bytes = 0;
+    for (auto const& message : messages) bytes += message.content.size();
+    auto const tokens_min = bytes / std::max<std::size_t>(model.token_bytes_max, 1);
+    auto const context = context_of(model);
+    if (tokens_min < context) return {};
+    return too_long("at least " + std::to_string(tokens_min), context);
+}
+
+// Worker. Never empty.
+base::Result<std::vector<infer::TokenId>> prompt_of(
+    LoadedModel const& model, std::vector<infer::ChatMessage> const& messages) {
+    auto prompt = KITH_TRY(
+        infer::encode_chat(*model.tokenizer, *model.family, messages, infer::Answer::open));
+    if (prompt.empty())
+        return fail(Code::unsupported,
+                    "the vocabulary of this model has no token for anything in the question");
+    auto const context = context_of(model);
+    if (prompt.size() >= context) KITH_TRY(too_long(std::to_string(prompt.size()), context));
+    return prompt;
+}
+
+}  // namespace
+
+// A model that this machine can put a question to.
+base::Result<LoadedModelPtr> Ask::model_for(std::string const& wanted) const {
+    auto const model = KITH_TRY(store_.find(wanted));
+    if (loading() && model->shards.empty())
         return fail(Code::unavailable, "the model is still being checked; try again in a moment");
-    if (!plan.model->tokenizer)
+    if (!model->tokenizer)
         return fail(Code::unavailable,
                     "this machine needs shard 0 of the model for the tokenizer; get it with: kith "
                     "models fetch " +
-                        plan.model->manifest.name + " --shards 0");
-    if (!plan.model->family)
+                        model->manifest.name + " --shards 0");
+    if (!model->family)
         return fail(Code::unsupported,
                     "the chat template of this model is of no family that kith knows");
+    return model;
+}
+
+base::Result<Plan> Ask::make_plan(Waiting const& asked) const {
+    Plan plan;
+    plan.model = KITH_TRY(model_for(asked.model_id));
     plan.flags = flags_;
     plan.stages = KITH_TRY(plan_route(*plan.model, plan.flags));
     plan.view = view_of(*plan.model, plan.stages, plan.flags);
-    std::vector<infer::ChatMessage> messages;
-    for (auto const& message : question.messages)
-        messages.push_back({.role = message.role == "system"      ? infer::ChatRole::system
-                                    : message.role == "assistant" ? infer::ChatRole::assistant
-                                                                  : infer::ChatRole::user,
-                            .content = message.content});
-    plan.prompt = KITH_TRY(infer::encode_chat(*plan.model->tokenizer, *plan.model->family, messages,
-                                              infer::Answer::open));
-    if (plan.prompt.empty())
-        return fail(Code::unsupported,
-                    "the vocabulary of this model has no token for anything in the question");
-    auto const context =
-        std::min<std::size_t>(plan.model->manifest.context_length, positions_max_max);
-    if (plan.prompt.size() >= context)
-        return fail(Code::too_large, "the conversation has " + std::to_string(plan.prompt.size()) +
-                                         " tokens, the model reads " + std::to_string(context) +
-                                         " at most");
-    plan.tokens_max = std::min<std::size_t>(question.tokens_max, context - plan.prompt.size());
-    plan.sampling = {
-        .temperature = question.temperature, .top_k = question.top_k, .top_p = question.top_p};
-    plan.stop = question.stop;
+    plan.prompt = asked.prompt;
+    plan.tokens_max = std::min<std::size_t>(asked.question.tokens_max,
+                                            context_of(*plan.model) - plan.prompt.size());
+    plan.sampling = {.temperature = asked.question.temperature,
+                     .top_k = asked.question.top_k,
+                     .top_p = asked.question.top_p};
+    plan.stop = asked.question.stop;
     return plan;
 }
 
 // --- questions
 
 bool Ask::has_room() const {
-    return running_.size() < questions_running_max || waiting_.size() < questions_waiting_max;
+    return running_.size() + waiting_.size() < questions_running_max + questions_waiting_max;
 }
 
 base::Result<QuestionId> Ask::ask(Question question, Listener listener) {
     if (!has_room())
         return fail(Code::unavailable, "too many questions wait already; try again later");
+    // Say at once what will not work; whether it still does is looked at again when it starts.
+    auto const model = KITH_TRY(model_for(question.model));
+    KITH_TRY(plan_route(*model, flags_));
+    KITH_TRY(check_length(*model, question.messages));
     auto const id = next_id_++;
-    if (running_.size() < questions_running_max) {
-        KITH_TRY(start_question(id, question, listener));
-        return id;
-    }
-    KITH_TRY(make_plan(question));  // say at once what will not work
-    waiting_.push_back({id, std::move(question), std::move(listener)});
+    auto messages = std::exchange(question.messages, {});
+    waiting_.push_back({id, std::move(question), std::move(listener), model->id, {}});
+    tokenise(model, std::move(messages), id);
     return id;
 }
 
-base::Status Ask::start_question(QuestionId id, Question const& question,
-                                 Listener const& listener) {
-    auto plan = KITH_TRY(make_plan(question));
-    if (question.seed)
-        plan.sampling.seed = *question.seed;
+// Text to tokens takes up to seconds, so it is the worker's; once for each question.
+void Ask::tokenise(LoadedModelPtr const& model, std::vector<Message> messages, QuestionId id) {
+    struct Job {
+        std::vector<infer::ChatMessage> messages;
+        base::Result<std::vector<infer::TokenId>> prompt = std::vector<infer::TokenId>{};
+    };
+    auto job = std::make_shared<Job>();
+    for (auto& message : messages)
+        job->messages.push_back({.role = message.role == "system"      ? infer::ChatRole::system
+                                         : message.role == "assistant" ? infer::ChatRole::assistant
+                                                                       : infer::ChatRole::user,
+                                 .content = std::move(message.content)});
+    pool_.submit(
+        ports::Lane::own,
+        [job, model] {
+            job->prompt = prompt_of(*model, job->messages);
+            job->messages.clear();
+        },
+        [this, job, id] { on_tokenised(id, std::move(job->prompt)); });
+}
+
+void Ask::on_tokenised(QuestionId id, base::Result<std::vector<infer::TokenId>> prompt) {
+    auto const found = std::ranges::find(waiting_, id, &Waiting::id);
+    if (found == waiting_.end()) return;  // cancelled meanwhile
+    if (prompt) {
+        found->prompt = *std::move(prompt);
+    } else {
+        auto const listener = std::move(found->listener);
+        waiting_.erase(found);
+        listener(Failed{prompt.error()});
+    }
+    start_waiting();
+}
+
+base::Status Ask::start_question(Waiting const& asked) {
+    auto plan = KITH_TRY(make_plan(asked));
+    if (asked.question.seed)
+        plan.sampling.seed = *asked.question.seed;
     else
         KITH_TRY(node_.rng().fill(
             {reinterpret_cast<std::uint8_t*>(&plan.sampling.seed), sizeof(plan.sampling.seed)}));
     RequestId request;
     KITH_TRY(node_.rng().fill(request));
-    auto ended = [this, id] {
+    auto ended = [this, id = asked.id] {
         // The pipeline is still on the stack; it dies with the last reference, after this turn.
         auto const found = running_.find(id);
         if (found == running_.end()) return;
@@ -199,18 +261,20 @@ base::Status Ask::start_question(QuestionId id, Question const& question,
         start_waiting();
     };
     auto pipeline = KITH_TRY(
-        Pipeline::create(node_, pool_, std::move(plan), request, listener, std::move(ended)));
-    running_.emplace(id, pipeline);
+        Pipeline::create(node_, pool_, std::move(plan), request, asked.listener, std::move(ended)));
+    running_.emplace(asked.id, pipeline);
     last_route_ = pipeline->view();
     pipeline->start(now());
     return {};
 }
 
+// In the order they were asked: the worker tokenises in that order too.
 void Ask::start_waiting() {
-    while (!waiting_.empty() && running_.size() < questions_running_max) {
-        auto next = std::move(waiting_.front());
+    while (!waiting_.empty() && !waiting_.front().prompt.empty() &&
+           running_.size() < questions_running_max) {
+        auto const next = std::move(waiting_.front());
         waiting_.pop_front();
-        if (auto const started = start_question(next.id, next.question, next.listener); !started)
+        if (auto const started = start_question(next); !started)
             next.listener(Failed{started.error()});
     }
 }

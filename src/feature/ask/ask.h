@@ -78,21 +78,27 @@ public:
 
 private:
     Ask(Options options, ModelStore store, node::Node& node, ports::Pool& pool);
+    // Asked and not started: its text is on the worker, or it waits for its turn.
     struct Waiting {
-        QuestionId id;
-        Question question;
+        QuestionId id = 0;
+        Question question;  // without its messages: they are the worker's
         Listener listener;
+        std::string model_id;
+        std::vector<infer::TokenId> prompt;  // empty: not tokenised yet
     };
 
     void reload(std::filesystem::path const& folder, std::function<void(base::Status)> done);
     [[nodiscard]] ModelCard card(LoadedModel const& model) const;
     [[nodiscard]] std::vector<Holder> holders(LoadedModel const& model) const;
     [[nodiscard]] std::set<std::uint32_t> shards_elsewhere(std::string const& model_id) const;
-    base::Result<Plan> make_plan(Question const& question) const;
+    base::Result<LoadedModelPtr> model_for(std::string const& wanted) const;
+    base::Result<Plan> make_plan(Waiting const& asked) const;
+    void tokenise(LoadedModelPtr const& model, std::vector<Message> messages, QuestionId id);
+    void on_tokenised(QuestionId id, base::Result<std::vector<infer::TokenId>> prompt);
     base::Result<std::vector<Stage>> plan_route(LoadedModel const& model, PrivacyFlags flags) const;
     RouteView view_of(LoadedModel const& model, std::vector<Stage> const& stages,
                       PrivacyFlags flags) const;
-    base::Status start_question(QuestionId id, Question const& question, Listener const& listener);
+    base::Status start_question(Waiting const& asked);
     void start_waiting();
     [[nodiscard]] base::Instant now() const { return node_.clock().now(); }
 
@@ -104,7 +110,7 @@ private:
     ShardExchange exchange_;
     StageServer server_;
     std::map<QuestionId, std::shared_ptr<Pipeline>> running_;
-    std::deque<Waiting> waiting_;
+    std::deque<Waiting> waiting_;  // in the order they were asked
     QuestionId next_id_ = 1;
     std::optional<RouteView> last_route_;
     std::size_t loads_running_ = 0;

@@ -1,5 +1,6 @@
 #include "feature/ask/model_store.h"
 
+#include <algorithm>
 #include <fstream>
 
 namespace kith::ask {
@@ -102,6 +103,10 @@ base::Result<LoadedModelPtr> load_model(fs::path const& folder, std::size_t thre
     if (auto const* file = loaded->model->tokenizer_file()) {
         loaded->tokenizer.emplace(KITH_TRY(infer::Tokenizer::create(*file)));
         if (auto const family = infer::detect_chat_family(*file)) loaded->family = *family;
+        auto const tokens = static_cast<infer::TokenId>(loaded->tokenizer->vocabulary_size());
+        for (infer::TokenId token = 0; token < tokens; ++token)
+            loaded->token_bytes_max =
+                std::max(loaded->token_bytes_max, loaded->tokenizer->token_text(token).size());
     }
     return loaded;
 }

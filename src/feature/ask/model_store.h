@@ -33,6 +33,7 @@ struct LoadedModel {
     std::unique_ptr<infer::Stage> stage;        // worker thread only
     std::optional<infer::Tokenizer> tokenizer;  // with shard 0
     std::optional<infer::ChatFamily> family;
+    std::size_t token_bytes_max = 0;  // of its longest token; with the tokenizer
 };
 using LoadedModelPtr = std::shared_ptr<LoadedModel>;
 

@@ -63,7 +63,9 @@ Pipeline::~Pipeline() {
 }
 
 base::Status Pipeline::prepare() {
-    KITH_ASSERT(plan_.model->tokenizer && !plan_.stages.empty() && !plan_.prompt.empty());
+    KITH_ASSERT(plan_.model->tokenizer && !plan_.stages.empty());
+    // A vocabulary of somebody else's making may have no token for anything that was asked.
+    if (plan_.prompt.empty()) return fail(Code::invalid, "a question without any token");
     decoder_ = std::make_unique<infer::StreamingDecoder>(*plan_.model->tokenizer);
     stops_.emplace(KITH_TRY(infer::StopMatcher::create(plan_.stop)));
     auto const positions_max = plan_.prompt.size() + plan_.tokens_max;

@@ -34,7 +34,7 @@ struct StageServer::Work {
     StageForward forward;
     std::vector<infer::TokenId> tokens;
     std::vector<float> hidden;
-    std::shared_ptr<Served> served;
+    ServedPtr served;
     std::optional<infer::TokenId> token;
     base::Status status;
 
@@ -242,9 +242,11 @@ base::Result<LoadedModelPtr> StageServer::model_for(StageForward const& forward)
     return model;
 }
 
-base::Result<std::shared_ptr<StageServer::Served>> StageServer::create(
-    Key const& key, identity::NodeId const& sender, StageForward const& forward,
-    LoadedModelPtr const& model, base::Instant now) {
+base::Result<StageServer::ServedPtr> StageServer::create(Key const& key,
+                                                         identity::NodeId const& sender,
+                                                         StageForward const& forward,
+                                                         LoadedModelPtr const& model,
+                                                         base::Instant now) {
     auto const of_sender = std::ranges::count_if(
         served_, [&](auto const& entry) { return entry.second->sender == sender; });
     if (served_.size() >= sequences_max ||

@@ -50,6 +50,7 @@ public:
 
 private:
     struct Served;
+    using ServedPtr = std::shared_ptr<Served>;  // the worker may hold it longest
     struct Work;
     // One member may be several hops of one route, each with a sequence of its own.
     struct Key {
@@ -63,9 +64,9 @@ private:
     static base::Status read_content(wire::v1::StageForward const& forward, base::ByteView content,
                                      Work& work);
     base::Result<LoadedModelPtr> model_for(wire::v1::StageForward const& forward) const;
-    base::Result<std::shared_ptr<Served>> create(Key const& key, identity::NodeId const& sender,
-                                                 wire::v1::StageForward const& forward,
-                                                 LoadedModelPtr const& model, base::Instant now);
+    base::Result<ServedPtr> create(Key const& key, identity::NodeId const& sender,
+                                   wire::v1::StageForward const& forward,
+                                   LoadedModelPtr const& model, base::Instant now);
     void on_computed(Key const& key, std::shared_ptr<Work> const& work);
     void send_failure(identity::NodeId const& to, wire::v1::StageForward const& forward,
                       base::Error const& error);
@@ -75,7 +76,7 @@ private:
     node::Node& node_;
     ModelStore const& store_;
     ports::Pool& pool_;
-    std::map<Key, std::shared_ptr<Served>> served_;
+    std::map<Key, ServedPtr> served_;
     std::size_t kv_bytes_ = 0;
     std::uint64_t forwards_computed_ = 0;
     RefusalLog refusals_;

@@ -1,0 +1,128 @@
+// A question on the asker's machine: what is said at once, what the worker says later, and in which
+// order.
+#include <doctest/doctest.h>
+
+#include "base/code_of.h"
+#include "swarm_bench.h"
+
+using namespace kith;
+using namespace kith::adversary;
+
+namespace {
+
+// One machine that holds the whole model (context 256), and what its questions came to.
+struct Alone {
+    SwarmBench bench;
+    Machine& machine = bench.add_operator();
+    std::vector<std::string> heard;  // "2 too_large", in the order it was said
+
+    Alone() { bench.add_model(machine); }
+    base::Result<ask::QuestionId> put(std::string const& text, std::string const& label) {
+        ask::Question question{.messages = {{"user", text}}, .tokens_max = 1};
+        question.temperature = 0;
+        return machine.ask->ask(question, [this, label](ask::Update const& update) {
+            if (std::holds_alternative<ask::Finished>(update)) heard.push_back(label + " done");
+            if (auto const* failed = std::get_if<ask::Failed>(&update))
+                heard.push_back(label + " " + std::string(base::code_name(failed->error.code)));
+        });
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a text that no tokens could make fit is refused before anybody tokenises it") {
+    Alone alone;
+    auto const asked = alone.put(std::string(std::size_t{256} * 1024, 'x'), "1");
+    CHECK(base::code_of(asked) == base::Code::too_large);
+    CHECK(alone.heard.empty());
+    CHECK_FALSE(alone.machine.pool.run_one());  // nothing was handed to the worker
+}
+
+TEST_CASE("the worker tokenises, so a conversation that is too long is told as an update") {
+    Alone alone;
+    REQUIRE(alone.put(std::string(1000, 'x'), "1").has_value());
+    CHECK(alone.heard.empty());
+    alone.bench.settle();
+    CHECK(alone.heard == std::vector<std::string>{"1 too_large"});
+}
+
+TEST_CASE("the conversation fits with as many tokens as the context has, less one") {
+    Alone alone;
+    std::size_t fits = 0;
+    std::size_t refused = 0;
+    for (std::size_t bytes = 200; bytes < 256; ++bytes) {
+        alone.heard.clear();
+        REQUIRE(alone.put(std::string(bytes, 'x'), "1").has_value());
+        alone.bench.settle();
+        REQUIRE(alone.heard.size() == 1);
+        (alone.heard[0] == "1 done" ? fits : refused) += 1;
+        if (refused > 0) CHECK(alone.heard[0] == "1 too_large");  // and from there on always
+    }
+    CHECK(fits > 0);
+    CHECK(refused > 0);
+}
+
+TEST_CASE("questions start in the order they were asked, and one that cannot passes the turn on") {
+    Alone alone;
+    std::vector<std::string> expected;
+    for (int i = 0; i < 7; ++i) {
+        bool const too_long = i % 3 == 1;
+        auto const label = std::to_string(i);
+        REQUIRE(alone.put(std::string(too_long ? 1000 : 5, 'x'), label).has_value());
+    }
+    alone.bench.settle();
+    std::vector<std::string> done;
+    for (auto const& line : alone.heard)
+        if (line.ends_with("done")) done.push_back(line);
+    CHECK(done == std::vector<std::string>{"0 done", "2 done", "3 done", "5 done", "6 done"});
+    CHECK(alone.heard.size() == 7);
+}
+
+TEST_CASE("a question that is cancelled while the worker has its text says nothing any more") {
+    Alone alone;
+    auto const first = alone.put("hello", "1");
+    auto const second = alone.put(std::string(1000, 'x'), "2");
+    REQUIRE((first && second));
+    alone.machine.ask->cancel(*first);
+    alone.machine.ask->cancel(*second);
+    alone.bench.settle();
+    CHECK(alone.heard.empty());
+    REQUIRE(alone.put("hello", "3").has_value());
+    alone.bench.settle();
+    CHECK(alone.heard == std::vector<std::string>{"3 done"});
+}
+
+TEST_CASE("as many questions as may run and wait are taken, and not one more") {
+    Alone alone;
+    auto const limit = ask::questions_running_max + ask::questions_waiting_max;
+    for (std::size_t i = 0; i < limit; ++i) {
+        REQUIRE(alone.machine.ask->has_room());
+        REQUIRE(alone.put("x", "x").has_value());
+    }
+    CHECK_FALSE(alone.machine.ask->has_room());
+    auto const more = alone.put("x", "x");
+    CHECK(base::code_of(more) == base::Code::unavailable);
+    CHECK(alone.heard.empty());
+}
+
+TEST_CASE("a prompt without any token is an error, not the end of the program") {
+    Alone alone;
+    auto const asked = alone.machine.ask->ask({.messages = {}}, [&](ask::Update const& update) {
+        alone.heard.push_back(std::holds_alternative<ask::Failed>(update) ? "failed" : "other");
+    });
+    REQUIRE(asked.has_value());
+    alone.bench.settle();
+    CHECK(alone.heard == std::vector<std::string>{"failed"});
+    std::vector<std::string> warnings;
+    ask::Plan plan;
+    plan.model = ask::load_model(alone.machine.model_folder(), 1, warnings).value();
+    plan.stages = {{.node = alone.machine.identity.node_id(),
+                    .is_self = true,
+                    .layers = {0, 4},
+                    .does_embedding = true,
+                    .does_head = true}};
+    plan.tokens_max = 1;
+    auto const pipeline = ask::Pipeline::create(
+        *alone.machine.node, alone.machine.pool, plan, {{1}}, [](auto const&) {}, [] {});
+    CHECK(base::code_of(pipeline) == base::Code::invalid);
+}
