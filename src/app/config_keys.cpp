@@ -147,7 +147,7 @@ base::Status apply_trust_allow_list(Settings& settings, Values const& values) {
 }
 
 // There is deliberately no key that turns encryption or the admission of members off (claim M9).
-constexpr std::array<Key, 14> keys{{
+constexpr std::array<Key, 16> keys{{
     {"node.listen", KeyKind::list, R"(["0.0.0.0:8810"])",
      "Where other members reach this node: HOST:PORT, [IPv6]:PORT; port 0 takes any free one.",
      apply_listen},
