@@ -22,8 +22,8 @@ def unwritable_log(kith):
         node = group.node("operator")
         node.run("create", "home")
         with open("/dev/full", "wb") as full:
-            node.process = subprocess.Popen(node.command("serve"), stdin=subprocess.DEVNULL, stdout=full, stderr=full,
-                                            env=group.environment)
+            node.process = subprocess.Popen(node.command("serve"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                            stderr=full, env=group.environment)
         swarm.until("it answers", node.answers)
         with socket.create_connection(p2p_address(node)) as stranger:
             stranger.sendall(b"\xff" * 512)
@@ -42,8 +42,7 @@ def unwritable_log(kith):
 def unwritable_output(kith):
     """what standard output does not take is an error; the token of an invite that nobody saw can be taken back"""
     with swarm.Swarm(kith) as group:
-        node = group.node("operator")
-        node.run("create", "home")
+        node = group.node("operator").create()
 
         def run_to(target, *words):
             with open(target, "wb") as out:
@@ -98,7 +97,7 @@ def moved_home(kith):
         swarm.until("its socket is there, which is not in XDG_RUNTIME_DIR",
                     (group.folder / "real/.local/state/kith/run/control.sock").exists)
         swarm.until("the node answers a shell without XDG_RUNTIME_DIR",
-                    lambda: '"swarm_name": "family"' in kith_at("status", "--json"))
+                    lambda: '"family"' in kith_at("status", "--json"))
 
 
 def odd_file_name(kith):
