@@ -63,11 +63,12 @@ TEST_CASE("P5: a coordinator that went back to an old disk takes no member's lis
 }
 
 TEST_CASE("P5: a coordinator that went back to before a removal brings nobody back") {
-    check_none(all_of({.machines_count = 4,
-                       .faults_for = 3min,
-                       .calm_for = 90s,
-                       .backup = Scenario::Backup::always},
-                      1, 8));
+    check_none(
+        all_of({.machines_count = 4,
+                .faults_for = 3min,
+                .calm_for = 90s,
+                .backup = Scenario::Backup::always},
+               17, 28));  // in four of these seeds somebody would be taken back without the guard
 }
 
 TEST_CASE("P11: frames that a member plays back from its tape reach nobody twice") {
