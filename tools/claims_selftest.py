@@ -28,7 +28,7 @@ tests = [{ executable = "adversary", case = "P11: *", guards = ["P11.tag"] }]
 # Stands in for a doctest executable: {normal} and {twin} are the lines that decide what it prints.
 FAKE = """#!/bin/sh
 summary() {{
-  echo "[doctest] test cases:  $1 |  0 passed | 1 failed | 7 skipped"
+  echo "[doctest] test cases:  $1 |  ${{4:-0}} passed | 1 failed | 7 skipped"
   echo "[doctest] assertions:  9 |  $2 passed | $3 failed |"
 }}
 if [ -z "$KITH_SABOTAGE" ]; then {normal}; else {twin}; fi
@@ -150,6 +150,9 @@ class ClaimsTest(unittest.TestCase):
     def test_a_crashing_twin_is_reported(self):
         self.bad("no test case ran to its end", twin="echo boom; exit 99")
         self.bad("crashed (exit 99)", twin="summary 1 8 1; exit 99")
+
+    def test_a_case_that_stays_green_beside_a_red_one_is_reported(self):
+        self.bad("1 of the cases that match stayed green", twin="summary 2 8 1 1; exit 1")
 
     def test_a_twin_that_skips_is_reported(self):
         self.bad("no test case ran", twin="summary 0 0 0; exit 0")

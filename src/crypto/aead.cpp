@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include "base/check.h"
+#include "base/sabotage.h"
 #include "crypto/constant_time.h"
 
 namespace kith::crypto {
@@ -104,7 +105,7 @@ base::Status Aead::open(AeadNonce const& nonce, base::ByteView associated_data,
     if (!start(evp, decrypt, nonce, associated_data) ||
         !run(evp, sealed.first(out.size()), out.data()) ||
         EVP_CIPHER_CTX_ctrl(evp, EVP_CTRL_AEAD_SET_TAG, to_int(aead_tag_bytes), tag.data()) != 1 ||
-        !finish(evp)) {
+        !KITH_GUARD("P11.tag", finish(evp))) {
         wipe(out);
         return fail(Code::unauthorized, "encrypted message does not verify");
     }

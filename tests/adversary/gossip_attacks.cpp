@@ -126,7 +126,6 @@ TEST_CASE("S17: nobody announces shards for another member by gossip either") {
 
 TEST_CASE("S16: gossip carries names and announcements, and no other message") {
     Hall hall;
-    auto const before = hall.op.recorder.controls.size();
     wire::v1::Control close, ping, list;
     close.mutable_stage_close()->set_request_id(std::string(16, 'r'));
     ping.mutable_health_ping()->set_node_id(base::to_text(hall.mallory.identity.node_id().bytes));
@@ -136,7 +135,6 @@ TEST_CASE("S16: gossip carries names and announcements, and no other message") {
         return heard.message.has_stage_close() || heard.message.has_health_ping();
     }));
     CHECK(hall.trust_in_mallory() < 0.5);
-    CHECK(hall.op.recorder.controls.size() >= before);
 }
 
 TEST_CASE("S30: a name dated more than 30 s ahead is not taken from gossip") {

@@ -240,6 +240,7 @@ void Hostile::on_stream_bytes(base::ByteView bytes) {
             node::Dispatcher::admit(identity.node_id(), node::Rank::member, *opened);
         REQUIRE(inbound.has_value());
         auto activation = *std::get<node::AuthenticatedActivation>(*inbound);
+        tensors.push_back(activation.tensor);
         activation.tensor = content_of(identity, activation);
         activations.push_back(std::move(activation));
     }

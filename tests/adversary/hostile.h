@@ -71,9 +71,10 @@ public:
     void publish(base::ByteView envelope);
     std::vector<base::Bytes> overheard;  // envelopes of others, as they came
 
-    std::vector<wire::v1::Control> controls;  // heard in the session
-    std::vector<node::OpenedActivation> activations;
-    std::vector<base::Bytes> frames;  // as they came out of the link, still sealed
+    std::vector<wire::v1::Control> controls;          // heard in the session
+    std::vector<node::OpenedActivation> activations;  // what Tier 2 sealed is opened as well
+    std::vector<base::Bytes> tensors;                 // of the same, as Tier 1 gave them
+    std::vector<base::Bytes> frames;                  // as they came out of the link, still sealed
     std::function<void(wire::v1::Control const&)> on_control;
 
     [[nodiscard]] proto::membership::VerifiedList const& list() const { return *list_; }

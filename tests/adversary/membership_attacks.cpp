@@ -2,12 +2,15 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "base/code_of.h"
 #include "base/encoding.h"
 #include "hostile.h"
 #include "identity/contexts.h"
 #include "proto/membership/secret_wrap.h"
+#include "wire/varint.h"
 
 using namespace kith;
 using namespace kith::adversary;
@@ -240,6 +243,22 @@ TEST_CASE("P5: a member on the list gets no stream from a node whose list is too
     CHECK(visit.reset);
 }
 
+namespace {
+
+// Kinds of control message have the field numbers 1, 2, 3, ...; an empty one of each parses.
+int control_kinds_count() {
+    for (int field = 1;; ++field) {
+        base::Bytes empty;
+        wire::append_varint(empty, static_cast<std::uint64_t>(field) << 3U | 2U);
+        empty.push_back(0);
+        wire::v1::Control control;
+        REQUIRE(control.ParseFromString(base::to_text(empty)));
+        if (control.body_case() == wire::v1::Control::BODY_NOT_SET) return field - 1;
+    }
+}
+
+}  // namespace
+
 TEST_CASE("P5: a session does not outlive the lease, not even for one message of any type") {
     Infiltrated swarm;
     auto& [bench, op, ada, member] = swarm;
@@ -247,7 +266,7 @@ TEST_CASE("P5: a session does not outlive the lease, not even for one message of
     bench.skip(30s);  // the lease is over and no timer has run yet, so the session still stands
     REQUIRE(member.session_ready());
     auto const self = base::to_text(member.identity.node_id().bytes);
-    std::vector<wire::v1::Control> messages(8);
+    std::vector<wire::v1::Control> messages(15);
     messages[0].mutable_shard_announce()->set_node_id(self);
     messages[1].mutable_manifest_request()->set_model("tiny");
     messages[2].mutable_manifest_reply()->set_model("tiny");
@@ -256,8 +275,21 @@ TEST_CASE("P5: a session does not outlive the lease, not even for one message of
     messages[5].mutable_stage_close()->set_request_id(std::string(16, 'r'));
     messages[6].mutable_stage_failed()->set_request_id(std::string(16, 'r'));
     messages[7].mutable_health_ping()->set_node_id(self);
+    messages[8].mutable_health_pong()->set_node_id(self);
+    messages[9].mutable_list_request()->set_nonce(std::string(16, 'n'));
+    messages[10].mutable_list_reply()->set_push(true);
+    messages[11].mutable_nickname_gossip()->set_node_id(self);
+    messages[12].mutable_binding_update()->set_binding("x");
+    messages[13].mutable_epoch_secret();
+    messages[14].mutable_identity_twin();
+    std::set<int> kinds;
+    for (auto const& message : messages) kinds.insert(message.body_case());
+    REQUIRE(std::cmp_equal(kinds.size(), control_kinds_count()));
     auto const heard_before = member.controls.size();
-    for (auto const& message : messages) member.send(message);
+    for (auto const& message : messages) {
+        member.send(message);
+        CHECK(member.session_ready());  // or what follows would prove nothing
+    }
     CHECK(ada.recorder.controls.size() == controls_before);
     CHECK(member.controls.size() == heard_before);
     member.send(

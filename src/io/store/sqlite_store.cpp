@@ -260,6 +260,8 @@ base::Status SqliteStore::invite_revoke(ByteView lookup_id) {
 
 namespace {
 
+constexpr std::string_view expired_table = "expired_invite";
+
 // The whole check is in one statement inside one write transaction: no time between check and use.
 base::Status count_use(sqlite3* database, ByteView lookup_id, ByteView redeemer, base::UnixTime now,
                        ports::InviteRow const& invite) {
@@ -268,6 +270,11 @@ base::Status count_use(sqlite3* database, ByteView lookup_id, ByteView redeemer,
     if (!KITH_GUARD("P2.revoked", !invite.revoked))
         return fail(Code::conflict, "this invite was revoked");
     if (redeemed_before) return {};
+    // Once seen as expired it stays so, also when the clock is set back.
+    Statement ended(database, "SELECT 1 FROM kv WHERE tab=? AND key=?");
+    bool const was_alive = ended.bind(expired_table).bind(lookup_id).step() == SQLITE_DONE;
+    if (!KITH_GUARD("P16.clock_back", was_alive))
+        return fail(Code::timeout, "this invite has expired");
     bool const alive = invite.expires == 0 || base::seconds(now) < invite.expires;
     if (!KITH_GUARD("P16.expiry", alive)) return fail(Code::timeout, "this invite has expired");
     if (!KITH_GUARD("P16.uses", invite.uses < invite.uses_max))
@@ -293,11 +300,12 @@ base::Result<ports::InviteRow> SqliteStore::invite_redeem(ByteView lookup_id, By
         KITH_TRY(put(table, redeemer, value));
         return *found;
     }();
-    if (!redeem) {
-        KITH_TRY(database_->run("ROLLBACK"));
-        return std::unexpected(redeem.error());
-    }
-    KITH_TRY(database_->run("COMMIT"));
+    auto const committed = redeem ? database_->run("COMMIT") : base::Status{};
+    if (redeem && committed) return redeem;
+    // Its result says nothing: after a full disk SQLite has rolled back by itself.
+    (void)database_->run("ROLLBACK");
+    if (redeem) return std::unexpected(committed.error());
+    if (redeem.error().code == Code::timeout) (void)put(expired_table, lookup_id, {});
     return redeem;
 }
 

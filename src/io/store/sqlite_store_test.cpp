@@ -1,6 +1,7 @@
 #include "io/store/sqlite_store.h"
 
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,12 +68,43 @@ TEST_CASE("P16: asking again for a redemption that was answered does not count t
     CHECK(store->invites(10).value().front().uses == 1);
 }
 
-TEST_CASE("P16: an invite ends at its expiry second, whatever the clock said before") {
+TEST_CASE("P16: an invite ends at its expiry second, and a clock set back does not revive it") {
     auto store = memory();
     REQUIRE(store->invite_add(invite(10, 1000)).has_value());
-    CHECK(store->invite_redeem(id(1), id(10), base::UnixTime{999}, "member", {}).has_value());
-    CHECK(base::code_of(store->invite_redeem(id(1), id(11), base::UnixTime{1000}, "member", {})) ==
-          base::Code::timeout);
+    auto const redeemed_at = [&](std::uint8_t redeemer, std::int64_t second) {
+        return base::code_of(store->invite_redeem(id(1), id(redeemer), base::UnixTime{second},
+                                                  "member", base::Bytes{1}));
+    };
+    CHECK(redeemed_at(10, 999) == std::nullopt);
+    CHECK(redeemed_at(11, 1000) == base::Code::timeout);
+    CHECK(redeemed_at(12, 500) == base::Code::timeout);
+    CHECK(store->invites(10).value().front().uses == 1);
+}
+
+TEST_CASE(
+    "P16: a use that cannot be stored whole is not counted, and the reason is the first one") {
+    TemporaryFile file;
+    {
+        auto store = io::SqliteStore::open(file.path).value();
+        REQUIRE(store->invite_add(invite(1, 0)).has_value());
+    }
+    sqlite3* raw = nullptr;
+    REQUIRE(sqlite3_open(file.path.c_str(), &raw) == SQLITE_OK);
+    // As on a full disk: the member's row, which comes after the count, fails and ends the
+    // transaction.
+    CHECK(sqlite3_exec(raw,
+                       "CREATE TRIGGER full BEFORE INSERT ON kv WHEN NEW.tab='member' "
+                       "BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END",
+                       nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(raw);
+    auto store = io::SqliteStore::open(file.path).value();
+    auto const redeemed =
+        store->invite_redeem(id(1), id(10), base::UnixTime{1}, "member", base::Bytes{1});
+    REQUIRE_FALSE(redeemed.has_value());
+    CHECK(redeemed.error().message.find("the disk is full") != std::string::npos);
+    CHECK(store->invites(10).value().front().uses == 0);
+    // And the store goes on.
+    CHECK(store->put("other", id(1), base::Bytes{1}).has_value());
 }
 
 TEST_CASE("P2: unknown and revoked invites admit nobody and change nothing") {
