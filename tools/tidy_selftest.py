@@ -19,7 +19,7 @@ CASES = [
     ("todo", "src/base/a.h", "// TO" + "DO: later", "// TO" + "DO(#12): later"),
     ("ascii", "src/base/a.cpp", "auto a = \"\u00e9\";", "auto a = \"\\u00e9\";"),
     ("tab", "src/base/a.cpp", "\tint a;", "    int a;"),
-    ("machine", "docs/a.md", "see /ho" + "me/anna/x", "${KITH}/home/x and ~/work/x"),
+    ("machine", "docs/a.md", "see /ho" + "me/anna/x", "${KITH}/home/x and ~/models/x"),
     ("temporary", "tests/a.cpp", "open(\"/t" + "mp/kith\")", "mkdtemp(\"/t" + "mp/kith.XXXXXX\")"),
     ("registry", "tests/a/package.json", "https://regis" + "try.npmjs.org/x", "https://example.org/x"),
     ("clock", "src/node/a.cpp", "std::chrono::steady_clock::now()", "base::Instant now"),

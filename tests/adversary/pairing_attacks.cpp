@@ -65,9 +65,9 @@ struct Loner {
 };
 
 // Something that listens, answers every connection with the same bytes, and never says more.
-class Stub final : public ports::NetworkCore {
+class Impostor final : public ports::NetworkCore {
 public:
-    explicit Stub(base::Bytes answer) : answer_(std::move(answer)) {}
+    explicit Impostor(base::Bytes answer) : answer_(std::move(answer)) {}
     void on_accepted(ports::ConnectionId id, ports::SocketAddress, base::Instant) override {
         if (!answer_.empty()) outputs_.push_back(ports::Transmit{id});
     }
@@ -141,8 +141,8 @@ TEST_CASE(
           multistream("/plaintext/2.0.0"), base::Bytes(3000, 0x41)}) {
         loner.accept(friendly.address.ip, bytes);  // dialling in from the pinned host
         Address const at{"10.8.0." + std::to_string(++number), 8810};
-        Stub stub(bytes);
-        loner.bench.network.attach(at, stub, [] {});
+        Impostor impostor(bytes);
+        loner.bench.network.attach(at, impostor, [] {});
         CHECK_FALSE(loner.pair(multiaddr_of(at)).has_value());
         loner.bench.network.detach(at, loner.bench.clock.now());
         CHECK(loner.pins() == before);
@@ -263,8 +263,8 @@ TEST_CASE("M13: each way in which a pairing fails is one event with its reason")
          }},
         {PairFailure::handshake_rejected,
          [](Loner& loner) {
-             Stub stub(multistream("/tls/1.0.0"));
-             loner.bench.network.attach({"10.8.0.1", 1}, stub, [] {});
+             Impostor impostor(multistream("/tls/1.0.0"));
+             loner.bench.network.attach({"10.8.0.1", 1}, impostor, [] {});
              CHECK_FALSE(loner.pair("/ip4/10.8.0.1/tcp/1").has_value());
              loner.bench.network.detach({"10.8.0.1", 1}, loner.bench.clock.now());
          }},
@@ -272,8 +272,8 @@ TEST_CASE("M13: each way in which a pairing fails is one event with its reason")
          [](Loner& loner) { loner.accept("10.8.0.2", base::Bytes(100, 0xee)); }},
         {PairFailure::timeout,
          [](Loner& loner) {
-             Stub stub({});
-             loner.bench.network.attach({"10.8.0.3", 1}, stub, [] {});
+             Impostor impostor({});
+             loner.bench.network.attach({"10.8.0.3", 1}, impostor, [] {});
              CHECK_FALSE(loner.pair("/ip4/10.8.0.3/tcp/1").has_value());
              loner.bench.network.detach({"10.8.0.3", 1}, loner.bench.clock.now());
          }},
@@ -294,8 +294,8 @@ TEST_CASE("M13: each way in which a pairing fails is one event with its reason")
 
 TEST_CASE("M13: a flood of failures is counted, and hides none of another kind") {
     Loner loner(Policy::tofu);
-    Stub stub({});
-    loner.bench.network.attach({"10.8.0.3", 1}, stub, [] {});
+    Impostor impostor({});
+    loner.bench.network.attach({"10.8.0.3", 1}, impostor, [] {});
     CHECK_FALSE(loner.pair("/ip4/10.8.0.3/tcp/1").has_value());
     for (std::uint64_t i = 0; i < 1000; ++i)
         loner.accept("10.7." + std::to_string(i % 250) + ".1", base::Bytes(10, 0xee));

@@ -1,7 +1,12 @@
 #include "feature/ask/model_store.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
+
+#include "base/sabotage.h"
 
 namespace kith::ask {
 
@@ -130,6 +135,9 @@ base::Result<std::vector<infer::LayerRange>> shard_plan(fs::path const& file,
 base::Result<fs::path> cut_into(fs::path const& models, fs::path const& file,
                                 std::string const& name, std::size_t layers_per_shard,
                                 infer::Progress const& progress) {
+    if (!name.empty() && !infer::sanitize_path_component(name))  // not after an hour of work
+        return fail(Code::invalid, "a model cannot be called \"" + name +
+                                       "\": letters, digits, '.', '_' and '-' only");
     auto const building = models / ".building";
     std::error_code error;
     fs::remove_all(building, error);
@@ -140,7 +148,7 @@ base::Result<fs::path> cut_into(fs::path const& models, fs::path const& file,
             infer::cut_model(file.string(), building.string(),
                              {.plan = KITH_TRY(shard_plan(file, layers_per_shard))}, progress));
         if (!name.empty() && name != manifest.name) {
-            manifest.name = KITH_TRY(infer::sanitize_path_component(name));
+            manifest.name = name;
             KITH_TRY(write_file(building / "manifest.json", infer::write_manifest(manifest)));
         }
         auto const folder = models / infer::model_id(manifest);
@@ -165,11 +173,19 @@ bool is_called(std::string const& id, std::string const& name, std::string const
 
 base::Result<ModelStore> ModelStore::open(fs::path directory, std::size_t threads) {
     std::error_code error;
-    fs::create_directories(directory, error);
+    bool const is_new = fs::create_directories(directory, error);
     if (error)
         return fail(Code::io, "the model folder " + directory.string() +
                                   " cannot be made: " + error.message());
-    fs::permissions(directory, fs::perms::owner_all, error);
+    if (is_new) fs::permissions(directory, fs::perms::owner_all, error);
+    // Shards are checked once and used for as long as the node runs: whoever may write here could
+    // exchange them in between. A folder that the user chose otherwise stays as it is.
+    struct stat info {};
+    bool const is_ours = ::stat(directory.c_str(), &info) == 0 && info.st_uid == ::geteuid() &&
+                         (info.st_mode & 022) == 0;
+    if (!KITH_GUARD("S87.folder", is_ours))
+        return fail(Code::forbidden, "the model folder " + directory.string() +
+                                         " must belong to you and be writable by nobody else");
     return ModelStore(std::move(directory), threads);
 }
 
