@@ -10,7 +10,8 @@ namespace {
 
 constexpr char const* purpose =
     "kith: a group of people who trust each other pool their machines. Language models too big for "
-    "one machine are split over them, in modes in which no other machine is handed prompt or answer.";
+    "one machine are split over them, in modes in which no other machine is handed prompt or "
+    "answer.";
 
 constexpr char const* first_steps =
     "First steps:\n"
@@ -63,20 +64,37 @@ std::optional<std::string> unknown_command(CLI::App const& app,
 // CLI11 reports --help and --version as "errors" with exit code 0.
 ExitCode explain(CLI::App const& app, std::vector<std::string> const& arguments,
                  CLI::ParseError const& error, Globals const& globals) {
-    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+    auto const unknown = unknown_command(app, arguments);
+    if (!unknown && error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
         (void)app.exit(error);
         return ExitCode::ok;
     }
-    std::string sentence = unknown_command(app, arguments).value_or(error.what());
+    std::string sentence = unknown.value_or(error.what());
     std::ranges::replace(sentence, '\n', ' ');
-    return output_of(globals).fail({base::Code::invalid, sentence + "; see: kith --help"},
-                                   ExitCode::usage);
+    std::string command = "kith";
+    for (auto const* level = &app; !level->get_subcommands().empty();) {
+        level = level->get_subcommands().front();
+        command += " " + level->get_name();
+    }
+    return output_of(globals).fail(
+        {base::Code::invalid, sentence + "; see: " + command + " --help"}, ExitCode::usage);
+}
+
+// `kith help models add` is `kith models add --help`.
+std::vector<std::string> without_help_word(std::vector<std::string> arguments) {
+    auto word = arguments.begin();
+    while (word != arguments.end() && word->starts_with("-"))
+        word += *word == "--config-dir" && word + 1 != arguments.end() ? 2 : 1;
+    if (word == arguments.end() || *word != "help") return arguments;
+    arguments.erase(word);
+    arguments.emplace_back("--help");
+    return arguments;
 }
 
 }  // namespace
 
-ExitCode run_command_line(std::vector<std::string> const& arguments,
-                          Environment const& environment) {
+ExitCode run_command_line(std::vector<std::string> const& given, Environment const& environment) {
+    auto const arguments = without_help_word(given);
     CLI::App app(purpose, "kith");
     Globals globals;
     Commands commands;

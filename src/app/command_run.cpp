@@ -62,8 +62,12 @@ public:
                 context, {base::Code::invalid, "no question; try: kith run \"What is kith?\""});
         pb::RunRequest request = new_request();
         add_message(request, "user", prompt_);
+        auto const opened = open_session(context, Session::Need::daemon);
+        if (!opened.session) return opened.code;
+        // What keeps a route from being found, the question says as well.
+        (void)say_who_sees(*opened.session, context.output);
         std::string answer;
-        return answer_one(context, interruptible, request, answer);
+        return answer_one(context, *opened.session, interruptible, request, answer);
     }
 
 private:
@@ -94,15 +98,14 @@ private:
     }
 
     // Streams one answer into `answer` and, for people, to stdout.
-    static ExitCode answer_one(Context const& context, Interruptible& interruptible,
-                               pb::RunRequest const& request, std::string& answer) {
+    static ExitCode answer_one(Context const& context, Session& session,
+                               Interruptible& interruptible, pb::RunRequest const& request,
+                               std::string& answer) {
         auto const& output = context.output;
-        auto const opened = open_session(context, Session::Need::daemon);
-        if (!opened.session) return opened.code;
-        interruptible.attach(opened.session.get());
+        interruptible.attach(&session);
         bool const terminal = stdout_is_terminal();
         pb::RunUpdate whole;
-        auto const status = opened.session->follow<pb::RunRequest, pb::RunUpdate>(
+        auto const status = session.follow<pb::RunRequest, pb::RunUpdate>(
             &api::Control::run, request, [&](pb::RunUpdate const& update) {
                 answer += update.text();
                 if (!output.json()) {
@@ -125,7 +128,13 @@ private:
 
     ExitCode chat(Context const& context, Interruptible& interruptible) {
         auto const& output = context.output;
-        if (auto const code = say_who_sees(context); code != ExitCode::ok) return code;
+        output.note("Chat: /bye ends it, Ctrl-C stops an answer.");
+        {
+            auto const opened = open_session(context, Session::Need::daemon);
+            if (!opened.session) return opened.code;
+            if (auto const said = say_who_sees(*opened.session, output); !said)
+                return output.fail(said.error());
+        }
         pb::RunRequest request = new_request();
         std::string line;
         while (request.messages_size() + 2 <= chat_messages_max) {
@@ -135,8 +144,9 @@ private:
             if (line == "/bye" || line == "/exit") break;
             add_message(request, "user", line);
             std::string answer;
-            auto const code = answer_one(context, interruptible, request, answer);
-            if (code == ExitCode::no_daemon) return code;
+            auto const opened = open_session(context, Session::Need::daemon);
+            if (!opened.session) return opened.code;
+            auto const code = answer_one(context, *opened.session, interruptible, request, answer);
             if (code == ExitCode::ok)
                 add_message(request, "assistant", answer);
             else
@@ -146,24 +156,19 @@ private:
         return ExitCode::ok;
     }
 
-    // Before the first word is typed: who will see it.
-    ExitCode say_who_sees(Context const& context) const {
-        auto const opened = open_session(context, Session::Need::daemon);
-        if (!opened.session) return opened.code;
-        auto const& output = context.output;
+    // S65: before a question is sent, who will see it.
+    base::Status say_who_sees(Session& session, Output const& output) const {
         pb::RouteRequest request;
         request.set_model(model_);
         // An empty name asks for the last route, which may have been another model's.
         if (model_.empty()) {
-            auto const models = opened.session->call(&api::Control::models, pb::ModelsRequest{});
+            auto const models = session.call(&api::Control::models, pb::ModelsRequest{});
             if (models && models->models_size() == 1) request.set_model(models->models(0).id());
         }
-        output.note("Chat: /bye ends it, Ctrl-C stops an answer.");
-        if (request.model().empty()) return ExitCode::ok;
-        auto const route = opened.session->call(&api::Control::route, request);
-        if (!route) return output.fail(route.error());
-        for (auto const& sentence : route->sentences()) output.note(terminal_safe(sentence));
-        return ExitCode::ok;
+        if (request.model().empty()) return {};
+        auto const route = KITH_TRY(session.call(&api::Control::route, request));
+        for (auto const& sentence : route.sentences()) output.note(terminal_safe(sentence));
+        return {};
     }
 
     std::string model_;

@@ -63,6 +63,14 @@ class CommandLine(unittest.TestCase):
                 self.assertRegex(text, rf"(?m)^  {member} ")
                 self.assertIn(f"kith {group} {member}", self.expect(0, group, member, "--help").stdout)
 
+    def test_help_is_also_a_word_and_errors_name_the_help_that_fits(self):
+        self.assertEqual(self.expect(0, "help").stdout, self.expect(0, "--help").stdout)
+        self.assertEqual(self.expect(0, "help", "models", "add").stdout, self.expect(0, "models", "add", "--help").stdout)
+        self.assertEqual(self.expect(2, "help", "frobnicate").returncode, 2)
+        self.assertIn("see: kith run --help", self.expect(2, "run", "m", "p", "--temperature", "3").stderr)
+        self.assertIn("see: kith models add --help", self.expect(2, "models", "add").stderr)
+        self.assertIn("see: kith --help", self.expect(2, "frobnicate").stderr)
+
     def test_p6_init_writes_a_private_configuration_and_no_key(self):
         self.expect(0, "init")
         self.assertEqual([path.name for path in self.directory.iterdir()], ["config.toml"])

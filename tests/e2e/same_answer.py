@@ -80,6 +80,12 @@ def modes(kith):
         asker = expect_route(operator, anna, ben, READS_ANSWER, (False, False))
         swarm.check(asker == (None, ("author", "author", "no", "yes", "author", "author")), f"the asker: {asker}")
 
+        # S65: the person at the command line is told too, apart from the answer.
+        run = operator.run("run", "guide", QUESTIONS[0], "--temperature", "0", "--max-tokens", "96")
+        sentences = operator.ask_json("route", "guide")["sentences"]
+        swarm.check(sentences and all(text in run.err for text in sentences), f"kith run does not say who sees what: {run.err}")
+        swarm.check(run.out.strip() == default.text.strip(), f"kith run says: {run.out}")
+
         restart(operator, "local_embedding_privacy = true")
         swarm.check(operator.ask(QUESTIONS[0]).text == default.text, "local_embedding_privacy changes the answer")
         expect_route(operator, anna, ben, READS_ANSWER, (True, False))
