@@ -48,6 +48,11 @@ struct Inside {
     base::Bytes frame(std::uint32_t request = 0) {
         return member.sealed(Lane::tensor, activation(forward(request)));
     }
+    void close(char request) {
+        wire::v1::Control close;
+        close.mutable_stage_close()->set_request_id(std::string(16, request));
+        member.send(close);
+    }
     std::uint64_t computed() { return victim.ask->stage_server().forwards_computed(); }
     void reopen() {
         bench.run_for(4s);  // so that the new link replaces the one before
@@ -159,12 +164,29 @@ TEST_CASE("P11: a tensor frame that is sent twice is computed once") {
     auto const frame = inside.frame();
     inside.member.send_raw(frame);
     CHECK(inside.computed() == 1);
-    // The request is closed, so a second copy would be taken for a new one.
-    wire::v1::Control close;
-    close.mutable_stage_close()->set_request_id(inside.forward().forward().request_id());
-    inside.member.send(close);
+    // The request is closed, and so many others that it is forgotten: a second copy would be taken
+    // for a new one.
+    for (std::size_t i = 0; i <= ask::closed_requests_max; ++i) inside.close(static_cast<char>(i));
     inside.member.send_raw(frame);
     CHECK(inside.computed() == 1);
+}
+
+TEST_CASE("S72: a step that comes after the end of its request takes no memory") {
+    Inside inside;
+    auto const held = [&] { return inside.victim.ask->stage_server().kv_bytes(); };
+    inside.close(0);
+    inside.member.send_raw(inside.frame(0));
+    CHECK(inside.computed() == 0);
+    CHECK(held() == 0);
+    // The memory of what is closed has an end: the last 64.
+    for (int i = 1; i < static_cast<int>(ask::closed_requests_max); ++i)
+        inside.close(static_cast<char>(i));
+    inside.member.send_raw(inside.frame(0));
+    CHECK(inside.computed() == 0);
+    inside.close(static_cast<char>(ask::closed_requests_max));
+    inside.member.send_raw(inside.frame(0));
+    CHECK(inside.computed() == 1);
+    CHECK(held() > 0);
 }
 
 TEST_CASE("P31: whatever a dialler speaks instead of Noise, it hears no more than a refusal") {

@@ -176,6 +176,8 @@ base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& 
                   .hop = forward.hop()};
     KITH_TRY(check_hops(forward, message.sender(), node_.identity().node_id()));
     auto const known = served_.find(key);
+    bool const is_closed = known == served_.end() && was_closed(key);
+    if (!KITH_GUARD("S72.closed", !is_closed)) return {};  // nobody waits for it
     bool const is_same = known == served_.end() || same_request(known->second->first, forward);
     if (!KITH_GUARD("S72.same_request", is_same))
         return fail(Code::conflict, "a step of a request asks for another route than its first");
@@ -354,6 +356,15 @@ void StageServer::on_close(identity::NodeId const& asker, RequestId const& id) {
         auto const key = (it++)->first;
         if (key.asker == asker && key.request == id) erase(key);
     }
+    auto& closed = closed_[asker];
+    if (closed.size() == closed_requests_max) closed.pop_front();
+    closed.push_back(id);
+}
+
+bool StageServer::was_closed(Key const& key) const {
+    auto const found = closed_.find(key.asker);
+    return found != closed_.end() &&
+           std::ranges::find(found->second, key.request) != found->second.end();
 }
 
 void StageServer::erase(Key const& key) {
@@ -370,6 +381,7 @@ void StageServer::on_peer_down(identity::NodeId const& peer) {
         auto const key = (it++)->first;
         if (key.asker == peer) erase(key);
     }
+    closed_.erase(peer);
 }
 
 void StageServer::expire(base::Instant now) {

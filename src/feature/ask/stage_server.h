@@ -12,6 +12,7 @@
 // nobody but the sender, and logged as refusal_log.h has it.
 #pragma once
 
+#include <deque>
 #include <map>
 
 #include "feature/ask/refusal_log.h"
@@ -30,6 +31,9 @@ inline constexpr std::size_t rows_per_forward_max = 128;
 inline constexpr std::size_t positions_max_max = 131072;
 inline constexpr std::size_t forwards_waiting_max = 8;  // of one sequence, not yet computed
 inline constexpr base::Duration sequence_lives = std::chrono::minutes(10);
+// Requests of one asker that are remembered as closed: its word can arrive before the last step
+// that another stage passed on, which then would open the request again.
+inline constexpr std::size_t closed_requests_max = 64;
 
 using RequestId = base::ByteArray<16>;
 
@@ -72,11 +76,13 @@ private:
                       base::Error const& error);
     void log_refusal(identity::NodeId const& member, std::string const& sentence);
     void erase(Key const& key);
+    [[nodiscard]] bool was_closed(Key const& key) const;
 
     node::Node& node_;
     ModelStore const& store_;
     ports::Pool& pool_;
     std::map<Key, ServedPtr> served_;
+    std::map<identity::NodeId, std::deque<RequestId>> closed_;  // of askers with a session
     std::size_t kv_bytes_ = 0;
     std::uint64_t forwards_computed_ = 0;
     RefusalLog refusals_;
