@@ -55,6 +55,7 @@ if(KITH_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(kith_options INTERFACE -Wno-tsan)
   # protobuf's headers lay out messages differently where they see this; the library from the distribution does not.
   target_compile_options(kith_options INTERFACE -U__SANITIZE_THREAD__)
+  target_compile_definitions(kith_options INTERFACE KITH_THREAD_SANITIZER=1)
 endif()
 if(KITH_LIBFUZZER)
   target_compile_options(kith_options INTERFACE -fsanitize=fuzzer-no-link)

@@ -15,6 +15,14 @@
 
 namespace kith::base {
 
+// ThreadSanitizer's runtime keeps copies of its own, which an optimised build without it does not
+// have; tests that count leave it out.
+#ifdef KITH_THREAD_SANITIZER
+inline constexpr bool memory_has_copies_of_a_sanitizer = true;
+#else
+inline constexpr bool memory_has_copies_of_a_sanitizer = false;
+#endif
+
 // What is looked for, masked, so that the search does not find itself.
 class MemoryNeedle {
 public:
