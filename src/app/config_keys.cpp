@@ -39,6 +39,11 @@ base::Result<std::vector<Endpoint>> endpoints(Values const& values) {
 
 base::Status apply_listen(Settings& settings, Values const& values) {
     settings.listen = KITH_TRY(endpoints(values));
+    for (auto& endpoint : settings.listen)
+        if (endpoint.host == "localhost") endpoint.host = "127.0.0.1";
+    // "[::]" takes the IPv4 of its port along, unless "0.0.0.0" has it already.
+    std::ranges::stable_partition(settings.listen,
+                                  [](Endpoint const& it) { return !it.host.contains(':'); });
     return {};
 }
 
@@ -179,7 +184,8 @@ constexpr std::array<Key, 16> keys{{
      "The bearer key of the endpoint. Without it one is generated into api.key beside this file.",
      apply_api_key},
     {"inference.encrypted_pipeline", KeyKind::boolean, "false",
-     "No other machine is handed text: this one computes the first and the last part of every model itself.\n"
+     "No other machine is handed text: this one computes the first and the last part of every "
+     "model itself.\n"
      "A model whose two end shards are not here is then refused.",
      apply_encrypted_pipeline},
     {"inference.local_embedding_privacy", KeyKind::boolean, "false",

@@ -100,7 +100,7 @@ TEST_CASE("every key of the file is read") {
     Folder folder;
     folder.write(R"(
 [node]
-listen = ["127.0.0.1:0", "[::1]:9"]
+listen = ["[::1]:9", "localhost:0"]
 announce = ["example.org:8810"]
 [api]
 key = "0123456789abcdef"

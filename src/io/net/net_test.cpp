@@ -202,6 +202,19 @@ TEST_CASE("a used port and a name are refused with their reason") {
     CHECK(bench.client_driver.listen({.ip = "localhost", .port = 0}).error().code == Code::invalid);
 }
 
+TEST_CASE("both wildcards listen on one port, IPv4 first") {
+    Bench bench;
+    if (!bench.client_driver.listen({.ip = "::", .port = 0})) {
+        MESSAGE("left out: this machine has no IPv6");
+        return;
+    }
+    auto const four = bench.server_driver.listen({.ip = "0.0.0.0", .port = 0}).value();
+    auto const six = bench.server_driver.listen({.ip = "::", .port = four.port});
+    REQUIRE(six.has_value());
+    CHECK(six->port == four.port);
+    CHECK(bench.server_driver.listen({.ip = "::", .port = four.port}).error().code == Code::io);
+}
+
 TEST_CASE("the system's generator fills what it is given and its clock moves forward") {
     OsRng rng;
     Bytes first(64), second(64);

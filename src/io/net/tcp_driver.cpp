@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -119,6 +120,12 @@ Result<SocketAddress> TcpDriver::Impl::listen(SocketAddress const& address) {
     acceptor.open(endpoint.protocol(), code);
     if (!code) acceptor.set_option(tcp::acceptor::reuse_address(true), code);
     if (!code) acceptor.bind(endpoint, code);
+    if (code == asio::error::address_in_use &&
+        endpoint == tcp::endpoint(tcp::v6(), endpoint.port())) {
+        // "[::]" takes IPv4 along, unless that is listened on already.
+        acceptor.set_option(asio::ip::v6_only(true), code);
+        if (!code) acceptor.bind(endpoint, code);
+    }
     if (!code) acceptor.listen(listen_backlog, code);
     if (!code) acceptor.non_blocking(true, code);
     auto const bound = code ? tcp::endpoint{} : acceptor.local_endpoint(code);
