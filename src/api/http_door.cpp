@@ -88,7 +88,7 @@ std::expected<Admitted, HttpResponse> HttpDoor::admit(HttpHead const& head,
     return Admitted(std::move(found));
 }
 
-std::unique_ptr<HttpExchange> HttpDoor::handle(Admitted const& admitted, std::string body,
+std::unique_ptr<HttpExchange> HttpDoor::handle(Admitted const& admitted, std::string const& body,
                                                HttpReply& reply) {
     switch (admitted.route_.route.id) {
         case RouteId::page:
@@ -104,12 +104,12 @@ std::unique_ptr<HttpExchange> HttpDoor::handle(Admitted const& admitted, std::st
             reply.respond(model_response(admitted.route_.parameter));
             break;
         case RouteId::chat_completions:
-            return handle_chat(std::move(body), reply);
+            return handle_chat(body, reply);
     }
     return nullptr;
 }
 
-std::unique_ptr<HttpExchange> HttpDoor::handle_chat(std::string body, HttpReply& reply) {
+std::unique_ptr<HttpExchange> HttpDoor::handle_chat(std::string const& body, HttpReply& reply) {
     if (!service_.has_room()) {  // before anything is made of a body of up to 32 MiB
         reply.respond(error_response(error_queue_full()));
         return nullptr;

@@ -50,6 +50,8 @@ public:
 class Admitted {
 public:
     [[nodiscard]] std::size_t body_bytes_max() const { return route_.route.body_bytes_max; }
+    // The path is one that needs the key: whoever asks has shown it.
+    [[nodiscard]] bool has_shown_key() const { return route_.route.access == Access::key; }
 
 private:
     friend class HttpDoor;
@@ -68,11 +70,11 @@ public:
 
     // Answers through `reply`, which must outlive the returned exchange. nullptr: it has been
     // answered already.
-    [[nodiscard]] std::unique_ptr<HttpExchange> handle(Admitted const& admitted, std::string body,
-                                                       HttpReply& reply);
+    [[nodiscard]] std::unique_ptr<HttpExchange> handle(Admitted const& admitted,
+                                                       std::string const& body, HttpReply& reply);
 
 private:
-    std::unique_ptr<HttpExchange> handle_chat(std::string body, HttpReply& reply);
+    std::unique_ptr<HttpExchange> handle_chat(std::string const& body, HttpReply& reply);
     HttpResponse model_response(std::string const& name) const;
 
     ApiKey key_;

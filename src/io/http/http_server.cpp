@@ -5,8 +5,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <optional>
+#include <string>
 #include <utility>
-#include <vector>
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
@@ -61,13 +62,29 @@ struct Listener {
     Listener& operator=(Listener const&) = delete;
 };
 
+// Whoever can open connections but has not the key (another user of this machine, over loopback)
+// must not be able to keep out who has it.
+HttpSession* oldest_without_key(HttpSessions const& sessions,
+                                std::optional<std::string> const& among_client) {
+    for (auto const& [number, session] : sessions.open)
+        if (KITH_GUARD("S60.keyless_gives_way", session->may_give_way()) &&
+            (!among_client || session->client() == *among_client))
+            return session;
+    return nullptr;
+}
+
 void take_in(HttpSessions& sessions, tcp::socket socket) {
     std::string client = client_of(socket);
     auto const found = sessions.open_per_client.find(client);
     auto const of_client = found == sessions.open_per_client.end() ? 0 : found->second;
-    bool const room = sessions.open.size() < sessions.options.connections_max &&
-                      of_client < sessions.options.connections_per_client_max;
-    if (!KITH_GUARD("S60.connections", room)) return turn_away(socket);
+    bool const client_has_room = of_client < sessions.options.connections_per_client_max;
+    bool const room = client_has_room && sessions.open.size() < sessions.options.connections_max;
+    if (!KITH_GUARD("S60.connections", room)) {
+        auto const among = client_has_room ? std::nullopt : std::optional(client);
+        auto* const oldest = oldest_without_key(sessions, among);
+        if (oldest == nullptr) return turn_away(socket);
+        oldest->give_way();
+    }
     ErrorCode ignored;
     socket.set_option(tcp::no_delay(true), ignored);  // pieces of a stream are small
     auto const executor = socket.get_executor();
@@ -143,8 +160,7 @@ void HttpServer::stop() {
         impl_->listener->pause.cancel();
         impl_->listener = nullptr;
     }
-    std::vector<HttpSession*> const open(impl_->sessions.open.begin(), impl_->sessions.open.end());
-    for (auto* session : open) session->abort();
+    for (auto const& [number, session] : impl_->sessions.open) session->abort();
     impl_->sessions.open.clear();
     impl_->sessions.open_per_client.clear();
 }

@@ -34,8 +34,10 @@ namespace kith::io {
 struct HttpServerOptions {
     using Milliseconds = std::chrono::milliseconds;
 
+    // When these are reached, the oldest connection on which the key was never shown makes room for
+    // a new one; if there is none, the new one is turned away (S60).
     std::size_t connections_max = 512;
-    std::size_t connections_per_client_max = 64;  // a client: an IPv4 address or an IPv6 /64 (S60)
+    std::size_t connections_per_client_max = 64;  // a client: an IPv4 address or an IPv6 /64
     std::size_t stream_queue_bytes_max =
         1U << 20U;  // unsent bytes of one answer stream; then its reader is dropped
 

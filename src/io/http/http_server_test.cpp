@@ -22,6 +22,8 @@ constexpr char const* ask_stream =
 constexpr char const* ask_whole =
     R"({"model":"guide","messages":[{"role":"user","content":"hi"}]})";
 
+std::string const bearer = std::string("Authorization: Bearer ") + key_text + "\r\n";
+
 void check_security_fields(std::string const& response) {
     for (char const* field :
          {"content-security-policy: default-src 'self';", "x-content-type-options: nosniff",
@@ -37,7 +39,7 @@ static_assert(!std::is_constructible_v<api::CheckedBind, std::string, std::uint1
 TEST_CASE("hostile requests get the right status, the security fields and no second answer") {
     Bench bench;
     std::string const host = "Host: " + bench.host() + "\r\n";
-    std::string const key = std::string("Authorization: Bearer ") + key_text + "\r\n";
+    std::string const& key = bearer;
     std::string const start = "GET /health HTTP/1.1\r\n";
     struct Probe {
         char const* what;
@@ -348,7 +350,7 @@ TEST_CASE("S60: connections are limited per client and in all, and room is made 
         std::vector<std::unique_ptr<TestClient>> clients;
         for (int i = 0; i < 3; ++i) {
             clients.push_back(std::make_unique<TestClient>(bench.port));
-            clients.back()->send(bench.get("/health"));
+            clients.back()->send(bench.get("/v1/models", bearer));
             CHECK(status_of(clients.back()->receive_response()) == 200);
         }
         TestClient extra(bench.port);
@@ -359,6 +361,34 @@ TEST_CASE("S60: connections are limited per client and in all, and room is made 
         bool served = false;
         for (int attempt = 0; attempt < 10'000 && !served; ++attempt) served = bench.healthy();
         CHECK(served);
+    }
+}
+
+TEST_CASE("S60: connections without the key cannot keep out who has it") {
+    HttpServerOptions per_client;
+    per_client.connections_per_client_max = 3;
+    HttpServerOptions in_all;
+    in_all.connections_max = 3;
+    for (auto const& options : {per_client, in_all}) {
+        Bench bench(options);
+        TestClient owner(bench.port);
+        owner.send(bench.get("/v1/models", bearer));
+        REQUIRE(status_of(owner.receive_response()) == 200);
+        std::vector<std::unique_ptr<TestClient>> squatters;
+        for (int i = 0; i < 7; ++i) {
+            squatters.push_back(std::make_unique<TestClient>(bench.port));
+            squatters.back()->send(bench.get("/health"));
+            CHECK(status_of(squatters.back()->receive_response()) == 200);
+        }
+        TestClient second(bench.port);
+        second.send(bench.get("/v1/models", bearer));
+        CHECK(status_of(second.receive_response()) == 200);
+        // The oldest went first, and none that had shown the key.
+        CHECK(squatters.front()->receive_all().empty());
+        squatters.back()->send(bench.get("/health"));
+        CHECK(status_of(squatters.back()->receive_response()) == 200);
+        owner.send(bench.get("/v1/models", bearer));
+        CHECK(status_of(owner.receive_response()) == 200);
     }
 }
 

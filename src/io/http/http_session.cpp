@@ -16,7 +16,7 @@ namespace kith::io {
 namespace {
 
 namespace asio = boost::asio;
-using asio::experimental::awaitable_operators::operator||;
+using asio::experimental::awaitable_operators::operator||;  // NOLINT(misc-unused-using-decls)
 using Clock = std::chrono::steady_clock;
 using ErrorCode = boost::system::error_code;
 
@@ -50,17 +50,21 @@ HttpSession::HttpSession(Socket socket, HttpSessions& sessions, std::string clie
       sessions_(&sessions),
       options_(sessions.options),
       client_(std::move(client)),
+      number_(sessions.opened_count++),
       peer_(peer_of(socket_)),
       started_(Clock::now()),
       wake_(socket_.get_executor()) {
-    sessions_->open.insert(this);
+    sessions_->open.emplace(number_, this);
     ++sessions_->open_per_client[client_];
 }
 
 HttpSession::~HttpSession() {
     exchange_.reset();
-    if (aborted()) return;
-    sessions_->open.erase(this);
+    if (!aborted()) leave();
+}
+
+void HttpSession::leave() {
+    sessions_->open.erase(number_);
     auto const found = sessions_->open_per_client.find(client_);
     if (--found->second == 0) sessions_->open_per_client.erase(found);
 }
@@ -79,6 +83,11 @@ void HttpSession::abort() {
     wake_.cancel();
 }
 
+void HttpSession::give_way() {
+    leave();
+    abort();
+}
+
 HttpSession::Awaitable<HttpSession::Next> HttpSession::serve() {
     Read const head_read = co_await read_head();
     if (aborted() || head_read == Read::closed) co_return Next::close_now;
@@ -91,6 +100,7 @@ HttpSession::Awaitable<HttpSession::Next> HttpSession::serve() {
             api::refusal_response(parser_.refusal().status, parser_.refusal().message));
     auto const admitted = sessions_->door.admit(parser_.head(), peer_);
     if (!admitted) co_return co_await refuse(admitted.error());
+    if (admitted->has_shown_key()) has_shown_key_ = true;
     parser_.accept_body(admitted->body_bytes_max());
     Read const body_read = co_await read_body();
     if (aborted() || body_read == Read::closed) co_return Next::close_now;
@@ -178,7 +188,7 @@ HttpSession::Awaitable<HttpSession::Next> HttpSession::refuse(api::HttpResponse 
 HttpSession::Awaitable<HttpSession::Next> HttpSession::answer(api::Admitted const& admitted,
                                                               std::string body) {
     if (parser_.head().method == "HEAD") body_part_ = api::BodyPart::omit;
-    exchange_ = sessions_->door.handle(admitted, std::move(body), *this);
+    exchange_ = sessions_->door.handle(admitted, body, *this);
     if (exchange_ == nullptr) {
         co_await pump();
     } else {

@@ -15,7 +15,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "api/http_door.h"
@@ -31,7 +30,8 @@ struct HttpSessions {
     api::HttpDoor& door;
     HttpServerOptions options;
     HttpLog log;
-    std::set<HttpSession*> open{};
+    std::uint64_t opened_count = 0;
+    std::map<std::uint64_t, HttpSession*> open{};          // oldest first
     std::map<std::string, std::size_t> open_per_client{};  // no entry is 0
 };
 
@@ -56,6 +56,11 @@ public:
     // coroutine ends when the context next runs, or is destroyed with it.
     void abort();
 
+    // Closes a connection that has not shown the key, for a newcomer's sake (S60).
+    void give_way();
+    [[nodiscard]] bool may_give_way() const { return !has_shown_key_; }
+    [[nodiscard]] std::string const& client() const { return client_; }
+
     void respond(api::HttpResponse response) override;
     void start_stream(api::HttpResponse head) override;
     void stream(std::string_view bytes) override;
@@ -79,6 +84,7 @@ private:
     Awaitable<bool> write_some();  // false: the client is gone or too slow
     Awaitable<void> sleep_until(TimePoint when);
 
+    void leave();  // the server's books
     void begin_request();
     void wake_pump();
     void write_log_line(unsigned status);
@@ -88,6 +94,8 @@ private:
     HttpSessions* sessions_;  // null once the server has stopped
     HttpServerOptions const options_;
     std::string const client_;
+    std::uint64_t const number_;
+    bool has_shown_key_ = false;
     api::HttpPeer peer_;
     api::HttpParser parser_;
     bool served_one_ = false;
