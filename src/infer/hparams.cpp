@@ -51,7 +51,7 @@ private:
 std::string printable(std::string_view text) {
     std::string out;
     for (char const c : text.substr(0, name_bytes_max))
-        out += (c >= 0x20 && c < 0x7f && c != '"') ? c : '?';
+        out += (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') ? c : '?';
     return out;
 }
 

@@ -81,8 +81,10 @@ public:
         if (!value->is_string() || value->get_string().size() > path_component_bytes_max)
             return fail(Code::invalid, std::string("manifest: \"") + key + "\" is no short text");
         std::string out(value->get_string());
-        if (!std::ranges::all_of(out, [](char c) { return c >= 0x20 && c < 0x7f; }))
-            return fail(Code::invalid, std::string("manifest: \"") + key + "\" is not printable");
+        auto const is_plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
+        if (!std::ranges::all_of(out, is_plain))
+            return fail(Code::invalid,
+                        std::string("manifest: \"") + key + "\" is not plain printable text");
         return out;
     }
     Status finish() const {
@@ -157,7 +159,8 @@ Result<json::value> parse_json(base::ByteView bytes) {
 }
 
 // Boost.JSON keeps the last of two equal keys; a strict reader refuses them. Counted in the text: a
-// manifest that is accepted has, written canonically, as many quotation marks as were given.
+// manifest that is accepted has, written canonically, as many quotation marks as were given: no
+// text in it holds one, escaped or not.
 Status check_no_duplicates(base::ByteView bytes, Manifest const& manifest) {
     auto const canonical = write_manifest(manifest);
     auto const quotes = [](std::string_view text) { return std::ranges::count(text, '"'); };

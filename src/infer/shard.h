@@ -43,7 +43,8 @@ struct ShardEntry {
 };
 
 struct Manifest {
-    std::string name;  // printable, at most path_component_bytes_max bytes
+    // Printable ASCII without '"' and '\\', at most path_component_bytes_max bytes.
+    std::string name;
     std::string architecture;
     std::size_t layers_count = 0;
     std::size_t hidden_size = 0;

@@ -266,6 +266,10 @@ TEST_CASE("a manifest is strict JSON with exactly the known fields") {
     CHECK(refused("\"version\": 1", "\"version\": 1, \"version\": 1"));
     CHECK(refused("\"version\": 1", "\"version\": 1, \"extra\": 1"));
     CHECK(refused("\"version\": 1,", ""));
+    // Quotation marks in a name must not pay for a second "version".
+    CHECK(refused("\"version\": 1,\n  \"name\": \"",
+                  "\"version\": 2, \"version\": 1,\n  \"name\": \"\\u0022\\u0022"));
+    CHECK(refused("\"name\": \"", "\"name\": \"\\\\"));
     CHECK(refused("\"hidden_size\": 8", "\"hidden_size\": 8.0"));
     CHECK(refused("\"hidden_size\": 8", "\"hidden_size\": -8"));
     CHECK(refused("\"hidden_size\": 8", "\"hidden_size\": \"8\""));

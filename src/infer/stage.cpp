@@ -76,7 +76,9 @@ struct Stage::State {
     std::vector<float> cosines, sines;       // [token][rope_size / 2]
     std::vector<std::vector<float>> scores;  // per worker: [heads of a group][positions]
 
-    void reserve(std::size_t tokens);
+    // Memory for one forward of `tokens` that ends after `positions`: taken here, where a refusal
+    // can be caught, and never by a worker.
+    void reserve(std::size_t tokens, std::size_t positions);
     void prepare_rope(std::size_t position, std::size_t tokens);
     Status forward_batch(KvCache& cache, std::span<float> hidden, std::size_t position,
                          LayerRange range, std::atomic<bool> const* cancel);
@@ -238,7 +240,6 @@ void Stage::State::attend(std::size_t token, std::size_t position, std::size_t k
     auto const& h = model->hparams_;
     auto const group = h.heads_count / h.kv_heads_count;
     auto const positions = position + token + 1;
-    if (score.size() < group * positions) score.resize(group * positions);
     float const* const q = &query[token * h.query_size() + kv_head * group * h.head_size];
     float* const out = &mixed[token * h.query_size() + kv_head * group * h.head_size];
     auto const* const k = keys + kv_head * h.head_size;
@@ -302,7 +303,7 @@ void Stage::State::run_layer(LayerWeights const& layer, std::span<float> hidden,
     add_to(hidden);
 }
 
-void Stage::State::reserve(std::size_t tokens) {
+void Stage::State::reserve(std::size_t tokens, std::size_t positions) {
     auto const& h = model->hparams_;
     auto const grow = [](std::vector<float>& buffer, std::size_t size) {
         if (buffer.size() < size) buffer.resize(size);
@@ -317,12 +318,13 @@ void Stage::State::reserve(std::size_t tokens) {
     grow(sum, tokens * h.hidden_size);
     grow(cosines, tokens * h.rope_size / 2);
     grow(sines, tokens * h.rope_size / 2);
+    for (auto& score : scores) grow(score, h.heads_count / h.kv_heads_count * positions);
 }
 
 Status Stage::State::forward_batch(KvCache& cache, std::span<float> hidden, std::size_t position,
                                    LayerRange range, std::atomic<bool> const* cancel) {
     auto const tokens = hidden.size() / model->hparams_.hidden_size;
-    reserve(tokens);
+    reserve(tokens, position + tokens);
     prepare_rope(position, tokens);
     for (auto layer = range.begin; layer < range.end; ++layer) {
         if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
@@ -414,7 +416,7 @@ Status Stage::logits(std::span<float const> hidden_row, std::span<float> out) {
         return fail(Code::invalid, "logits: sizes do not fit");
     if (!all_finite(hidden_row))
         return fail(Code::invalid, "logits: an input is not a finite number");
-    state.reserve(1);
+    state.reserve(1, 0);
     state.normalise(hidden_row, model.output_norm_, state.normed.data());
     state.set_input(std::span(state.normed).first(head.columns), head.columns, {&head});
     state.multiply({{&head, out.data(), head.rows}});
