@@ -28,10 +28,11 @@ public:
         auto const& output = context.output;
         if (output.json()) output.document(*peers);
         std::vector<std::vector<std::string>> rows{{"ADDRESS", "NODE", "NAME", "STATE", "PATH",
-                                                    "SESSION", "ROLE", "SERVES", "LAST ERROR"}};
+                                                    "RTT", "SESSION", "ROLE", "SERVES",
+                                                    "LAST ERROR"}};
         for (auto const& peer : peers->peers())
             rows.push_back({peer.address(), peer.node_id().substr(0, 16), peer.nickname(),
-                            peer.state(), peer.path().empty() ? "-" : peer.path(),
+                            peer.state(), peer.path().empty() ? "-" : peer.path(), round_trip(peer),
                             peer.session() ? "encrypted" : "-",
                             peer.is_operator() ? "operator" : "member", join_words(peer.serving()),
                             peer.last_error()});
@@ -41,6 +42,10 @@ public:
     }
 
 private:
+    static std::string round_trip(pb::Peer const& peer) {
+        if (peer.round_trip_us() == 0) return "-";
+        return fmt::format("{:.1f} ms", static_cast<double>(peer.round_trip_us()) / 1000);
+    }
     static void show(Output const& output, pb::PairFailed const& failed) {
         auto const who =
             failed.node_id().empty() ? "" : " (" + failed.node_id().substr(0, 16) + ")";

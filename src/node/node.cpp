@@ -169,6 +169,7 @@ std::vector<PeerView> Node::peers(base::Instant now) const {
         if (auto const* peer = peers_.find(member.node_id())) {
             view.connected = peer->link.has_value();
             view.path = path_to(*peer);
+            if (peer->link) view.round_trip = host_->round_trip(*peer->link);
             view.session = peer->announced;
             view.addresses = peer->addresses;
             view.last_error = peer->last_error;

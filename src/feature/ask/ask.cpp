@@ -1,9 +1,11 @@
 #include "feature/ask/ask.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
+#include "trust/score.h"
 
 namespace kith::ask {
 
@@ -67,6 +69,15 @@ Holder holder_of(LoadedModel const& model, std::ranges::input_range auto const& 
 
 }  // namespace
 
+namespace {
+
+std::uint32_t microseconds(base::Duration time) {
+    auto const count = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 1, round_trip_unknown_us));
+}
+
+}  // namespace
+
 std::vector<Holder> Ask::holders(LoadedModel const& model) const {
     std::vector<Holder> holders;
     auto self = holder_of(model, model.shards);
@@ -80,7 +91,8 @@ std::vector<Holder> Ask::holders(LoadedModel const& model) const {
         auto holder = holder_of(model, models->at(model.id).shards);
         holder.node = peer.node;
         holder.takes_embeddings = exchange_.takes_embeddings(peer.node);
-        holder.round_trip_us = 1;
+        if (peer.round_trip) holder.round_trip_us = microseconds(*peer.round_trip);
+        holder.weight = trust::scheduling_weight(trust::percentile_unit, node_.trust_in(peer.node));
         holders.push_back(std::move(holder));
     }
     return holders;
@@ -105,6 +117,7 @@ base::Result<std::vector<Stage>> Ask::plan_route(LoadedModel const& model,
 RouteView Ask::view_of(LoadedModel const& model, std::vector<Stage> const& stages,
                        PrivacyFlags flags) const {
     std::vector<Hop> hops;
+    hops.reserve(stages.size());
     for (auto const& stage : stages)
         hops.push_back({.node = stage.is_self ? "you" : stage.node.to_short(),
                         .is_asker = stage.is_self,
@@ -158,7 +171,7 @@ base::Result<std::vector<infer::TokenId>> prompt_of(
 
 // A model that this machine can put a question to.
 base::Result<LoadedModelPtr> Ask::model_for(std::string const& wanted) const {
-    auto const model = KITH_TRY(store_.find(wanted));
+    auto model = KITH_TRY(store_.find(wanted));
     if (loading() && model->shards.empty())
         return fail(Code::unavailable, "the model is still being checked; try again in a moment");
     if (!model->tokenizer)

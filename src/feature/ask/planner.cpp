@@ -53,7 +53,18 @@ Holder const* pick(std::vector<Holder> const& holders, auto const& score) {
     return best;
 }
 
-using Score = std::optional<std::tuple<std::uint32_t, std::uint32_t, identity::NodeId>>;
+using Score = std::optional<std::tuple<std::uint32_t, std::uint64_t, identity::NodeId>>;
+
+// What its round trip counts for, in millionths of a microsecond: fine enough that of two equally
+// near ones the less trusted loses. At most 10^19.
+std::uint64_t distance(Holder const& holder) {
+    if (holder.is_self) return 0;
+    constexpr std::uint64_t unit = 1'000'000;
+    bool const unweighted = KITH_GUARD("S39.weight", false);  // never, but in a twin of the test
+    std::uint64_t const weight = unweighted ? unit : std::max(holder.weight, 1U);
+    std::uint64_t const us = std::clamp(holder.round_trip_us, 1U, round_trip_unknown_us);
+    return us * unit * unit / weight;
+}
 
 // Which machine does an end (embedding or head): this one when it can, else the nearest.
 base::Result<Holder const*> pick_end(std::vector<Holder> const& holders, bool Holder::*has,
@@ -61,7 +72,7 @@ base::Result<Holder const*> pick_end(std::vector<Holder> const& holders, bool Ho
     auto const* holder = pick(holders, [&](Holder const& candidate) -> Score {
         if (!(candidate.*has)) return std::nullopt;
         if (must_be_self && !KITH_GUARD("S80.ends_local", candidate.is_self)) return std::nullopt;
-        return Score{{candidate.is_self ? 0U : 1U, candidate.round_trip_us, candidate.node}};
+        return Score{{candidate.is_self ? 0U : 1U, distance(candidate), candidate.node}};
     });
     if (holder != nullptr) return holder;
     if (must_be_self)
@@ -90,7 +101,7 @@ base::Status cover_middle(std::vector<Stage>& stages, std::vector<Holder> const&
             // tokens instead.
             bool const understands = candidate.takes_embeddings || !flags.local_embedding_privacy;
             if (!KITH_GUARD("S66.no_downgrade", understands)) return std::nullopt;
-            return Score{{middle.end - end, candidate.round_trip_us, candidate.node}};
+            return Score{{middle.end - end, distance(candidate), candidate.node}};
         });
         if (next == nullptr)
             return base::fail(

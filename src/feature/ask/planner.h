@@ -1,9 +1,9 @@
 // feature/ask/planner.h: picks who computes which layers of one question. Pure: facts in, hops out.
 //
 // Local ends first (S69): this machine takes every layer it holds at the front and at the back,
-// then the middle is covered by the fewest stages, ties broken by lower round-trip time, then by
-// node id so that the same facts always give the same route. Weighted shortest path with measured
-// speeds replaces the middle part later, behind the same call.
+// then the middle is covered by the fewest stages, ties broken by lower round-trip time weighed by
+// trust (S39), then by node id so that the same facts always give the same route. Weighted shortest
+// path with measured speeds replaces the middle part later, behind the same call.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,8 @@ struct Span {  // layers [begin, end)
     std::uint32_t end = 0;
 };
 
+inline constexpr std::uint32_t round_trip_unknown_us = 10'000'000;
+
 // What one machine can compute of one model right now.
 struct Holder {
     identity::NodeId node;
@@ -29,7 +31,9 @@ struct Holder {
     bool has_head = false;
     bool takes_embeddings =
         true;  // understands pre_embedded activations (S66); an old peer does not
-    std::uint32_t round_trip_us = 0;  // 0 for self
+    std::uint32_t round_trip_us = round_trip_unknown_us;  // 0 for self
+    // trust::scheduling_weight: half the weight counts as twice the round trip.
+    std::uint32_t weight = 1'000'000;
 };
 
 struct Stage {

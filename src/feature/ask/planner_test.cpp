@@ -106,3 +106,39 @@ TEST_CASE("the same facts give the same route in whatever order they come") {
     for (std::size_t i = 0; i < first.size(); ++i) CHECK(first[i].node == second[i].node);
     CHECK(first[1].node == node(1));
 }
+
+TEST_CASE("S39: of two members that could take the same part, the less trusted loses it") {
+    auto const middle_of = [](std::uint32_t first_rtt, std::uint32_t first_weight,
+                              std::uint32_t second_rtt, std::uint32_t second_weight) {
+        auto first = holder(1, {{0, 8}});
+        first.round_trip_us = first_rtt;
+        first.weight = first_weight;
+        auto second = holder(2, {{0, 8}});
+        second.round_trip_us = second_rtt;
+        second.weight = second_weight;
+        auto const stages = plan(8, {holder(0, {}, true, true), first, second}, boomerang);
+        REQUIRE(stages.has_value());
+        REQUIRE(stages->size() == 3);
+        return stages->at(1).node;
+    };
+    // Equally near, whatever that is: nothing is too near to be weighed.
+    for (std::uint32_t const rtt : {0U, 1U, 700U, round_trip_unknown_us})
+        CHECK(middle_of(rtt, 900'000, rtt, 1'000'000) == node(2));
+    CHECK(middle_of(700, 1'000'000, 700, 1'000'000) == node(1));
+    // Half the weight is twice the way.
+    CHECK(middle_of(501, 500'000, 1000, 1'000'000) == node(2));
+    CHECK(middle_of(499, 500'000, 1000, 1'000'000) == node(1));
+    CHECK(middle_of(1000, 0, round_trip_unknown_us, 1'000'000) == node(2));
+}
+
+TEST_CASE("the nearer of two members takes the part that both could") {
+    auto far = holder(1, {{0, 8}});
+    far.round_trip_us = 40'000;
+    auto near = holder(2, {{0, 8}});
+    near.round_trip_us = 300;
+    auto const unknown = holder(3, {{0, 8}});
+    auto const stages = plan(8, {holder(0, {}, true, true), far, near, unknown}, boomerang);
+    REQUIRE(stages.has_value());
+    REQUIRE(stages->size() == 3);
+    CHECK(stages->at(1).node == node(2));
+}

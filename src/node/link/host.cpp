@@ -164,6 +164,12 @@ std::size_t Host::links_count() const {
     return connections_.size();
 }
 
+std::optional<base::Duration> Host::round_trip(ConnectionId id) const {
+    auto const connection = connections_.find(id);
+    if (connection == connections_.end() || !connection->second.link) return std::nullopt;
+    return connection->second.link->round_trip();
+}
+
 Link* Host::link_of(ConnectionId id) {
     auto const connection = connections_.find(id);
     if (connection == connections_.end() || !connection->second.link) return nullptr;

@@ -131,6 +131,8 @@ public:
     void consumed(ports::ConnectionId id, StreamId stream, std::size_t size);
     std::optional<HostEvent> poll_event();
     [[nodiscard]] std::size_t links_count() const;
+    // Link::round_trip; nullopt also for a connection that is gone.
+    [[nodiscard]] std::optional<base::Duration> round_trip(ports::ConnectionId id) const;
 
     // The driver's side: ports/network_core.h.
     void on_accepted(ports::ConnectionId id, ports::SocketAddress remote,

@@ -350,6 +350,10 @@ bool Link::is_up() const {
     return impl_->phase == Impl::Phase::up;
 }
 
+std::optional<base::Duration> Link::round_trip() const {
+    return impl_->session ? impl_->session->round_trip() : std::nullopt;
+}
+
 void Link::set_accepted_protocols(std::vector<std::string> protocols) {
     KITH_ASSERT(protocols.size() <= accepted_protocols_max);
     impl_->options.accepted_protocols = std::move(protocols);

@@ -123,6 +123,8 @@ public:
     std::optional<LinkEvent> poll_event();
 
     [[nodiscard]] bool is_up() const;
+    // To the peer and back, as last measured; nullopt before the first answer.
+    [[nodiscard]] std::optional<base::Duration> round_trip() const;
     // Memory that buffers hold. Once everything was transmitted and no frame is half here: at most
     // 2 * idle_buffer_max, so that a host can keep many links that say little.
     [[nodiscard]] std::size_t buffer_bytes() const;

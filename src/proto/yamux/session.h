@@ -87,6 +87,9 @@ public:
     bool poll_transmit(base::Bytes& out, base::Instant now);
     // Set once on_deadline found that the peer no longer answers pings.
     [[nodiscard]] bool is_silent() const { return silent_; }
+    // Of the last ping that was answered; the first is sent at once, later ones after
+    // ping_interval of silence.
+    [[nodiscard]] std::optional<base::Duration> round_trip() const { return round_trip_; }
 
     // Code::too_large: streams_outbound_max or streams_unacknowledged_max; Code::unavailable: the
     // session failed.
