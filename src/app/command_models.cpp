@@ -154,17 +154,20 @@ class ModelsDrop final : public Command {
 public:
     explicit ModelsDrop(CLI::App& parser) {
         parser.add_option("model", model_, "Its name or id (kith models list)")->required();
-        parser.add_option("--shards", shards_, "Which ones: 1, 1-2 or 0,3-5")->required();
+        parser.add_option("--shards", shards_,
+                          "Which ones: 1, 1-2 or 0,3-5 (default: the whole model)");
         parser.add_flag("--force", force_, "Also when nobody else serves them");
     }
 
     ExitCode run(Context& context) override {
-        auto const shards = parse_shards(shards_);
-        if (!shards) return usage_error(context, shards.error());
         pb::DropShardsRequest request;
         request.set_model(model_);
         request.set_last_copy_too(force_);
-        for (auto const shard : *shards) request.add_shards(shard);
+        if (shards_) {
+            auto const shards = parse_shards(*shards_);
+            if (!shards) return usage_error(context, shards.error());
+            for (auto const shard : *shards) request.add_shards(shard);
+        }
         auto const& output = context.output;
         auto const opened = open_session(context, Need::daemon);
         if (!opened.session) return opened.code;
@@ -179,7 +182,7 @@ public:
 
 private:
     std::string model_;
-    std::string shards_;
+    std::optional<std::string> shards_;
     bool force_ = false;
 };
 
@@ -199,7 +202,7 @@ void add_models_commands(CLI::App& app, Commands& commands) {
         commands, add_subcommand(*models, "fetch", "Fetch shards from members and serve them",
                                  "kith models fetch qwen2.5-7b --shards 1-2"));
     add_command<ModelsDrop>(
-        commands, add_subcommand(*models, "drop", "Delete shards here that members hold as well",
+        commands, add_subcommand(*models, "drop", "Delete a model or shards of it on this machine",
                                  "kith models drop qwen2.5-7b --shards 1-2"));
 }
 

@@ -152,6 +152,15 @@ def refusal(kith):
                     and "the model reads" in long.error["message"],
                     f"a conversation that is too long: {long.status} {long.error}")
 
+        whole = operator.run("models", "drop", "guide", check=False)
+        swarm.check(whole.code != 0 and "--force" in whole.err, f"the last copy of shard 0 was let go: {whole.err}")
+        swarm.check(operator.ask(QUESTION).status == 200, "a refused drop took something away")
+        gone = operator.ask_json("models", "drop", "guide", "--force")["model"]
+        swarm.check(not gone["shards_local"] and not list((operator.state / "models").glob("*/*")), f"left behind: {gone}")
+        swarm.check(operator.ask(QUESTION).status in (403, 404, 503), "a model that is gone still answers")
+        operator.fetch(last, last)
+        swarm.check(operator.model()["shards_local"] == [last], "what members hold cannot be fetched again")
+
 
 if __name__ == "__main__":
     swarm.main(lost_member, disconnect, refusal)

@@ -49,13 +49,14 @@ public:
     };
     using OnProgress = ShardExchange::OnProgress;
     using OnModel = std::function<void(base::Result<ModelCard>)>;
-    void add_model(AddRequest request, OnProgress progress, OnModel done);
+    void add_model(AddRequest const& request, OnProgress const& progress, OnModel done);
     void fetch_model(std::string model, std::vector<std::uint32_t> shards, OnProgress progress,
                      OnModel done);
     void cancel_fetch() { exchange_.cancel_fetch(); }
-    // Deletes shards here. Without `last_copy_too` refused when no connected member announces them.
+    // Deletes shards here; without any named, the model with all it has here. Refused when no
+    // connected member announces what would go, but with Drop::last_copy_too.
     enum class Drop { if_held_elsewhere, last_copy_too };
-    void drop_shards(std::string const& model, std::vector<std::uint32_t> shards, Drop drop,
+    void drop_shards(std::string const& model, std::vector<std::uint32_t> const& shards, Drop drop,
                      OnModel done);
 
     [[nodiscard]] std::uint64_t weight_bytes() const;
@@ -88,6 +89,7 @@ private:
     };
 
     void reload(std::filesystem::path const& folder, std::function<void(base::Status)> done);
+    void remove_model(LoadedModelPtr const& model, OnModel done);
     [[nodiscard]] ModelCard card(LoadedModel const& model) const;
     [[nodiscard]] std::vector<Holder> holders(LoadedModel const& model) const;
     [[nodiscard]] std::set<std::uint32_t> shards_elsewhere(std::string const& model_id) const;

@@ -110,7 +110,7 @@ std::vector<ModelCard> Ask::models() const {
     return cards;
 }
 
-void Ask::add_model(AddRequest request, OnProgress progress, OnModel done) {
+void Ask::add_model(AddRequest const& request, OnProgress const& progress, OnModel done) {
     struct Job {
         base::Result<std::filesystem::path> folder = std::filesystem::path{};
     };
@@ -152,13 +152,13 @@ void Ask::fetch_model(std::string model, std::vector<std::uint32_t> shards, OnPr
         now());
 }
 
-void Ask::drop_shards(std::string const& wanted, std::vector<std::uint32_t> shards, Drop drop,
-                      OnModel done) {
+void Ask::drop_shards(std::string const& wanted, std::vector<std::uint32_t> const& shards,
+                      Drop drop, OnModel done) {
     auto const model = store_.find(wanted);
     if (!model) return done(std::unexpected(model.error()));
     auto const id = (*model)->id;
     auto const elsewhere = shards_elsewhere(id);
-    for (auto const shard : shards) {
+    for (auto const shard : shards.empty() ? (*model)->shards : shards) {
         if (shard >= (*model)->manifest.shards.size())
             return done(fail(Code::invalid, "the model has no shard " + std::to_string(shard)));
         if (drop == Drop::if_held_elsewhere && !elsewhere.contains(shard))
@@ -167,12 +167,30 @@ void Ask::drop_shards(std::string const& wanted, std::vector<std::uint32_t> shar
                      "no connected member serves shard " + std::to_string(shard) +
                          ", so this may be the last copy; add --force to delete it all the same"));
     }
+    if (shards.empty()) return remove_model(*model, std::move(done));
     if (auto const dropped = store_.drop(id, shards); !dropped)
         return done(std::unexpected(dropped.error()));
     reload(store_.folder(id), [this, id, done = std::move(done)](base::Status status) {
         if (!status) return done(std::unexpected(status.error()));
         done(card(*store_.get(id)));
     });
+}
+
+// On the worker, behind whatever is being read or written there.
+void Ask::remove_model(LoadedModelPtr const& model, OnModel done) {
+    auto removed = std::make_shared<base::Status>();
+    pool_.submit(
+        ports::Lane::files,
+        [removed, folder = store_.folder(model->id)] { *removed = delete_folder(folder); },
+        [this, removed, model, done = std::move(done)] {
+            if (!*removed) return done(std::unexpected(removed->error()));
+            store_.forget(model->id);
+            exchange_.announce_all();
+            auto gone = card(*model);
+            gone.shards_local.clear();
+            gone.answerable = false;
+            done(std::move(gone));
+        });
 }
 
 std::uint64_t Ask::weight_bytes() const {

@@ -55,6 +55,7 @@ base::Result<std::shared_ptr<infer::Model const>> load_shards(
     fs::path const& folder, infer::Manifest const& manifest,
     std::vector<std::uint32_t> const& shards) {
     std::vector<infer::ShardEntry> entries;
+    entries.reserve(shards.size());
     for (auto const index : shards) entries.push_back(manifest.shards[index]);
     return infer::load_verified(folder.string(), entries);
 }
@@ -151,7 +152,7 @@ base::Result<fs::path> cut_into(fs::path const& models, fs::path const& file,
             manifest.name = name;
             KITH_TRY(write_file(building / "manifest.json", infer::write_manifest(manifest)));
         }
-        auto const folder = models / infer::model_id(manifest);
+        auto folder = models / infer::model_id(manifest);
         if (fs::exists(folder))
             fs::remove_all(folder, error);  // the same content: fills up what is missing
         fs::rename(building, folder, error);
@@ -161,6 +162,15 @@ base::Result<fs::path> cut_into(fs::path const& models, fs::path const& file,
     }();
     if (!cut) fs::remove_all(building, error);
     return cut;
+}
+
+base::Status delete_folder(fs::path const& folder) {
+    // The manifest first: without it what is left is no model any more, should the rest fail.
+    std::error_code error;
+    fs::remove(folder / "manifest.json", error);
+    if (!error) fs::remove_all(folder, error);
+    if (error) return fail(Code::io, folder.string() + " cannot be removed: " + error.message());
+    return {};
 }
 
 bool is_called(std::string const& id, std::string const& name, std::string const& wanted) {

@@ -44,12 +44,14 @@ base::Result<LoadedModelPtr> load_model(std::filesystem::path const& folder, std
                                         std::vector<std::string>& warnings);
 
 // Worker: cuts `file` into shards, hashes them and puts them under their model id into `models`.
-// Built in a folder beside and renamed when complete. `name` empty: the file's own. Code::conflict
-// when the model is there already.
+// Built in a folder beside and renamed when complete; takes the place of the same model if it is
+// there already. `name` empty: the file's own.
 base::Result<std::filesystem::path> cut_into(std::filesystem::path const& models,
                                              std::filesystem::path const& file,
                                              std::string const& name, std::size_t layers_per_shard,
                                              infer::Progress const& progress);
+// Worker: deletes a model's folder with all that is in it.
+base::Status delete_folder(std::filesystem::path const& folder);
 
 // Does somebody who says `wanted` mean this model? By its whole id, by a prefix of it of at least
 // prefix_chars_min characters, or by name. What looks like a whole id is nothing else, so that no
@@ -79,7 +81,7 @@ public:
     // Saves a manifest received from a peer under its id, so that shards can be fetched into the
     // folder.
     base::Result<LoadedModelPtr> adopt_manifest(infer::Manifest const& manifest);
-    // Deletes shard files; the caller reloads.
+    // Deletes shard files; the caller reloads. Shards that are not here count as deleted.
     base::Status drop(std::string const& id, std::vector<std::uint32_t> const& shards);
 
 private:

@@ -60,8 +60,8 @@ public:
     [[nodiscard]] std::map<std::string, Holding> const* holdings(
         identity::NodeId const& peer) const;
     [[nodiscard]] bool takes_embeddings(identity::NodeId const& peer) const;
-    // Every model id any member announces, with the names it is announced under. Those without a link
-    // announce by gossip.
+    // Every model id any member announces, with the names it is announced under. Those without a
+    // link announce by gossip.
     [[nodiscard]] std::map<std::string, std::set<std::string>> announced() const;
 
 private:
