@@ -47,6 +47,7 @@ bool is_host(std::string_view host) {
 bool is_port(std::string_view digits) {
     std::uint16_t port = 0;
     auto const* const end = digits.data() + digits.size();
+    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): from_chars takes the end
     auto const [at, error] = std::from_chars(digits.data(), end, port);
     return error == std::errc{} && at == end && port != 0;
 }

@@ -22,7 +22,7 @@ std::optional<std::uint32_t> whole_number(std::string_view text) {
     return value;
 }
 
-std::string trimmed(std::string text) {
+std::string trimmed(std::string const& text) {
     constexpr char const* space = " \t\r\n";
     auto const begin = text.find_first_not_of(space);
     if (begin == std::string::npos) return {};
@@ -118,7 +118,7 @@ base::Result<std::vector<std::uint32_t>> parse_shards(std::string_view text) {
 
 base::Result<Token> read_token(TokenSources const& sources) {
     auto token = KITH_TRY(token_from_anywhere(sources));
-    token.text = trimmed(std::move(token.text));
+    token.text = trimmed(token.text);
     if (token.text.empty()) return fail(Code::invalid, "the invite token is empty");
     if (token.text.size() > token_bytes_max)
         return fail(Code::too_large, "that is too long for an invite token");

@@ -211,7 +211,6 @@ public:
 private:
     infer::SynthOptions options_;
     std::string type_ = "Q8_0";
-    bool tied_head_ = false;
 };
 
 }  // namespace

@@ -117,7 +117,7 @@ private:
                 if (!update.finish_reason().empty()) whole = update;
             });
         interruptible.attach(nullptr);
-        if (!output.json() && !answer.ends_with('\n')) std::cout << std::endl;
+        if (!output.json() && !answer.ends_with('\n')) std::cout << '\n' << std::flush;
         if (!status) return output.fail(status.error());
         whole.set_text(answer);
         if (output.json()) output.document(whole);

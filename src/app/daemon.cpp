@@ -203,7 +203,7 @@ base::Status Daemon::Implementation::open(Mode mode) {
          .clock = clock_,
          .store = *store_,
          .secrets = *secrets_,
-         .log = [this](std::string line) { log_.line(line); },
+         .log = [this](std::string const& line) { log_.line(line); },
          .trust = settings_.trust,
          .services = settings_.services,
          .change_identity = [this](identity::KeyChange change) { return change_identity(change); }},
@@ -232,6 +232,7 @@ base::Status Daemon::Implementation::open(Mode mode) {
         KITH_TRY(open_http());
     } else {
         std::vector<ports::SocketAddress> configured;
+        configured.reserve(settings_.listen.size());
         for (auto const& endpoint : settings_.listen)
             configured.push_back({endpoint.host, endpoint.port});
         node_->set_listen_addresses(reachable_addresses(settings_, configured));
@@ -249,6 +250,7 @@ base::Status Daemon::Implementation::change_identity(identity::KeyChange change)
 
 base::Status Daemon::Implementation::listen() {
     std::vector<ports::SocketAddress> bound;
+    bound.reserve(settings_.listen.size());
     for (auto const& endpoint : settings_.listen)
         bound.push_back(KITH_TRY(driver_->listen({endpoint.host, endpoint.port})));
     node_->set_listen_addresses(reachable_addresses(settings_, bound));

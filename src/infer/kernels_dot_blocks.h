@@ -75,9 +75,10 @@ struct BlockDots {
         for (std::size_t i = 0; i < 4; ++i) {
             out.scale[i] = in[i] & 63U;
             out.min[i] = in[i + 4] & 63U;
-            out.scale[i + 4] = static_cast<std::uint8_t>((in[i + 8] & 15U) | ((in[i] >> 6U) << 4U));
-            out.min[i + 4] =
-                static_cast<std::uint8_t>((in[i + 8] >> 4U) | ((in[i + 4] >> 6U) << 4U));
+            out.scale[i + 4] =
+                static_cast<std::uint8_t>((in[i + 8] & 15U) | ((in[i] & 0xc0U) >> 2U));
+            out.min[i + 4] = static_cast<std::uint8_t>((unsigned{in[i + 8]} >> 4U) |
+                                                       ((in[i + 4] & 0xc0U) >> 2U));
         }
         return out;
     }

@@ -118,7 +118,8 @@ struct Portable {
     }
     KITH_INLINE B load_bytes(std::byte const* in) {
         B out;
-        for (std::size_t i = 0; i < 32; ++i) out.at[i] = static_cast<std::int8_t>(in[i]);
+        for (std::size_t i = 0; i < 32; ++i)
+            out.at[i] = static_cast<std::int8_t>(in[i]);  // NOLINT(bugprone-signed-char-misuse)
         return out;
     }
     KITH_INLINE B load_nibbles_minus_8(std::uint8_t const* in) {
@@ -131,12 +132,12 @@ struct Portable {
     }
     KITH_INLINE B low_nibbles(std::uint8_t const* in) {
         B out;
-        for (std::size_t i = 0; i < 32; ++i) out.at[i] = in[i] & 15;
+        for (std::size_t i = 0; i < 32; ++i) out.at[i] = static_cast<std::int16_t>(in[i] & 15);
         return out;
     }
     KITH_INLINE B high_nibbles(std::uint8_t const* in) {
         B out;
-        for (std::size_t i = 0; i < 32; ++i) out.at[i] = in[i] >> 4;
+        for (std::size_t i = 0; i < 32; ++i) out.at[i] = static_cast<std::int16_t>(in[i] >> 4);
         return out;
     }
     // Vector v (0 to 7) of 32 values: within each half of 128, v selects the nibble and the pair of

@@ -153,7 +153,7 @@ Result<std::shared_ptr<Model const>> load_verified(std::string const& folder,
     std::vector<MappedFile> files;
     for (auto const& entry : entries) {
         auto const name = KITH_TRY(sanitize_path_component(entry.file));
-        files.push_back(KITH_TRY(MappedFile::open(folder + "/" + name)));
+        files.push_back(KITH_TRY(MappedFile::open(std::string(folder).append("/").append(name))));
         KITH_TRY(verify_shard(files.back().bytes(), entry));
     }
     return Model::load(std::move(files));

@@ -33,6 +33,7 @@ std::vector<OpenCall*> ControlCalls::close() {
     std::lock_guard const lock(mutex_);
     closed_ = true;
     std::vector<OpenCall*> open;
+    open.reserve(calls_.size());
     for (auto const& [id, call] : calls_) open.push_back(call);
     calls_.clear();
     return open;

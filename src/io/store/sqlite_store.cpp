@@ -293,7 +293,7 @@ base::Result<ports::InviteRow> SqliteStore::invite_redeem(ByteView lookup_id, By
                                                           base::UnixTime now,
                                                           std::string_view table, ByteView value) {
     KITH_TRY(database_->run("BEGIN IMMEDIATE"));
-    auto const redeem = [&]() -> base::Result<ports::InviteRow> {
+    auto redeem = [&]() -> base::Result<ports::InviteRow> {
         auto const found = KITH_TRY(invite(lookup_id));
         if (!found) return fail(Code::not_found, "this invite is not known here");
         KITH_TRY(count_use(database_->handle(), lookup_id, redeemer, now, *found));

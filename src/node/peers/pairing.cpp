@@ -41,7 +41,7 @@ std::string address_text(ports::SocketAddress const& address) {
     return multiaddr ? multiaddr->to_text() : address.ip;
 }
 
-base::Result<Pairing> Pairing::create(TrustOptions options, ports::Store& store) {
+base::Result<Pairing> Pairing::create(TrustOptions const& options, ports::Store& store) {
     auto allowed = parse_allow_list(options.allow_list);
     if (!allowed)
         return fail(allowed.error().code,

@@ -49,7 +49,7 @@ struct PairFailed {
 class Pairing {
 public:
     // `store` outlives it. Code::corrupt: a stored pin is unreadable.
-    static base::Result<Pairing> create(TrustOptions options, ports::Store& store);
+    static base::Result<Pairing> create(TrustOptions const& options, ports::Store& store);
 
     [[nodiscard]] trust::Policy policy() const { return policy_; }
 
