@@ -12,9 +12,11 @@
 #include "app/commands.h"
 #include "app/memory_dumps.h"
 #include "app/process_inputs.h"
+#include "base/heap.h"
 #include "base/sabotage.h"
 
 int main(int count, char** argv) {
+    kith::base::keep_freed_memory();
 #ifdef KITH_SABOTAGE
     if (char const* const names = std::getenv("KITH_SABOTAGE")) kith::base::sabotage_arm(names);
 #endif
