@@ -48,13 +48,17 @@ Output output_of(Globals const& globals) {
 // CLI11 would say only that a command is missing.
 std::optional<std::string> unknown_command(CLI::App const& app,
                                            std::vector<std::string> const& arguments) {
+    auto const* level = &app;
+    std::string words;
     bool is_value = false;
     for (auto const& argument : arguments) {
         if (!is_value && !argument.starts_with("-")) {
-            auto const known = app.get_subcommands(
+            if (level->get_subcommands({}).empty()) return std::nullopt;  // arguments of a command
+            words += (words.empty() ? "" : " ") + argument;
+            auto const known = level->get_subcommands(
                 [&](CLI::App const* command) { return command->get_name() == argument; });
-            if (!known.empty()) return std::nullopt;
-            return "there is no command '" + argument + "'";
+            if (known.empty()) return "there is no command '" + words + "'";
+            level = known.front();
         }
         is_value = argument == "--config-dir";
     }

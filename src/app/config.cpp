@@ -57,9 +57,11 @@ base::Status place_files(Settings& settings, SettingsSources const& sources) {
     settings.control_socket = settings.state_directory / "run" / "control.sock";
     settings.models_directory = settings.state_directory / "models";
     settings.passphrases = {
-        .current = {.descriptor = value_of(sources.environment, "KITH_PASSPHRASE_FD"),
+        .current = {.variable = "KITH_PASSPHRASE",
+                    .descriptor = value_of(sources.environment, "KITH_PASSPHRASE_FD"),
                     .file = value_of(sources.environment, "KITH_PASSPHRASE_FILE")},
-        .fresh = {.descriptor = value_of(sources.environment, "KITH_NEW_PASSPHRASE_FD"),
+        .fresh = {.variable = "KITH_NEW_PASSPHRASE",
+                  .descriptor = value_of(sources.environment, "KITH_NEW_PASSPHRASE_FD"),
                   .file = value_of(sources.environment, "KITH_NEW_PASSPHRASE_FILE")}};
     return {};
 }

@@ -50,13 +50,12 @@ base::Result<Line> read_line(int descriptor, std::optional<char> interrupt) {
 // line: as a signal it could leave the terminal silent.
 class SilentTerminal {
 public:
-    static base::Result<SilentTerminal> open() {
+    // `need`: what is asked for, and where else it may come from.
+    static base::Result<SilentTerminal> open(std::string const& need) {
         base::FileDescriptor file(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
         termios before{};
         if (!file.is_open() || ::tcgetattr(file.get(), &before) != 0)
-            return fail(Code::unauthorized,
-                        "identity.key has a passphrase and there is no terminal to ask on; name a "
-                        "file with KITH_PASSPHRASE_FILE or a descriptor with KITH_PASSPHRASE_FD");
+            return fail(Code::unauthorized, need);
         termios silent = before;
         tcflag_t const echo = KITH_GUARD("P22.no_echo", false) ? 0U : ECHO | ECHONL;
         silent.c_lflag &= ~(echo | ISIG);
@@ -112,7 +111,7 @@ base::Result<std::optional<SecretBytes>> from_place(PassphrasePlace const& place
         auto const* const end = place.descriptor.data() + place.descriptor.size();
         auto const [at, error] = std::from_chars(place.descriptor.data(), end, number);
         if (error != std::errc{} || at != end || number < 0)
-            return fail(Code::invalid, "KITH_PASSPHRASE_FD must be the number of a descriptor");
+            return fail(Code::invalid, place.variable + "_FD must be the number of a descriptor");
         auto line = KITH_TRY(read_line(number, std::nullopt));
         return std::optional(std::move(line.text));
     }
@@ -121,8 +120,13 @@ base::Result<std::optional<SecretBytes>> from_place(PassphrasePlace const& place
     return std::optional(first_line(content));
 }
 
-base::Result<SecretBytes> ask_twice() {
-    auto terminal = KITH_TRY(SilentTerminal::open());
+std::string need_of(std::string_view what, PassphrasePlace const& place) {
+    return std::string(what) + " and there is no terminal to ask on; name a file with " +
+           place.variable + "_FILE or a descriptor with " + place.variable + "_FD";
+}
+
+base::Result<SecretBytes> ask_twice(PassphrasePlace const& place) {
+    auto terminal = KITH_TRY(SilentTerminal::open(need_of("a new passphrase is needed", place)));
     auto first = KITH_TRY(terminal.ask("New passphrase for identity.key: "));
     auto const second = KITH_TRY(terminal.ask("Again: "));
     if (!crypto::constant_time_equal(first.view(), second.view()))
@@ -134,13 +138,13 @@ base::Result<SecretBytes> ask_twice() {
 
 base::Result<SecretBytes> ask_passphrase(PassphrasePlace const& place) {
     if (auto given = KITH_TRY(from_place(place))) return *std::move(given);
-    auto terminal = KITH_TRY(SilentTerminal::open());
+    auto terminal = KITH_TRY(SilentTerminal::open(need_of("identity.key has a passphrase", place)));
     return terminal.ask("Passphrase of identity.key: ");
 }
 
 base::Result<identity::KeySeal> make_seal(PassphrasePlace const& place, ports::Rng& rng) {
     auto given = KITH_TRY(from_place(place));
-    auto const passphrase = given ? *std::move(given) : KITH_TRY(ask_twice());
+    auto const passphrase = given ? *std::move(given) : KITH_TRY(ask_twice(place));
     if (passphrase.size() < identity::passphrase_bytes_min)
         return fail(Code::invalid,
                     "a passphrase needs at least 8 characters; several words are better");

@@ -14,8 +14,9 @@ namespace kith::app {
 // Empty: not given. From KITH_PASSPHRASE_FD and KITH_PASSPHRASE_FILE, and for the new one of a
 // change from KITH_NEW_PASSPHRASE_FD and KITH_NEW_PASSPHRASE_FILE.
 struct PassphrasePlace {
-    std::string descriptor;  // its number; one line is read from it
-    std::string file;        // its first line; refused when others can read it (secret_file.h)
+    std::string variable = "KITH_PASSPHRASE";  // whose _FD and _FILE these were; for messages
+    std::string descriptor;                    // its number; one line is read from it
+    std::string file;  // its first line; refused when others can read it (secret_file.h)
 };
 struct PassphrasePlaces {
     PassphrasePlace current;

@@ -67,6 +67,8 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(self.expect(0, "help").stdout, self.expect(0, "--help").stdout)
         self.assertEqual(self.expect(0, "help", "models", "add").stdout, self.expect(0, "models", "add", "--help").stdout)
         self.assertEqual(self.expect(2, "help", "frobnicate").returncode, 2)
+        self.assertIn("no command 'identity frobnicate'; see: kith identity --help",
+                      self.expect(2, "help", "identity", "frobnicate").stderr)
         self.assertIn("see: kith run --help", self.expect(2, "run", "m", "p", "--temperature", "3").stderr)
         self.assertIn("see: kith models add --help", self.expect(2, "models", "add").stderr)
         self.assertIn("see: kith --help", self.expect(2, "frobnicate").stderr)

@@ -143,11 +143,19 @@ def nobody_to_ask(kith):
     with swarm.Swarm(kith) as group:
         node = group.node("home")
         node.run("create", "home")
+
+        def alone(*words):
+            return subprocess.run(node.command(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  env=group.environment, timeout=swarm.PATIENCE_SECONDS, start_new_session=True,
+                                  check=False)
+
+        fresh = alone("identity", "passphrase", "set")
+        swarm.check(fresh.returncode == swarm.NOT_PERMITTED and "a new passphrase is needed" in fresh.stderr
+                    and "KITH_NEW_PASSPHRASE_FILE" in fresh.stderr, fresh.stderr)
         node.run("identity", "passphrase", "set", env=from_files(node, "", GOOD))
-        done = subprocess.run(node.command("serve"), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              env=group.environment, timeout=swarm.PATIENCE_SECONDS, start_new_session=True,
-                              check=False)
-        swarm.check(done.returncode == swarm.NOT_PERMITTED and "KITH_PASSPHRASE_FILE" in done.stderr, done.stderr)
+        done = alone("serve")
+        swarm.check(done.returncode == swarm.NOT_PERMITTED and "has a passphrase" in done.stderr
+                    and "KITH_PASSPHRASE_FILE" in done.stderr, done.stderr)
 
 
 def at_the_terminal(kith):
