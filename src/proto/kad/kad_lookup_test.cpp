@@ -36,9 +36,9 @@ Bytes text(std::string_view characters) {
 }
 
 Bytes own_key(Network& net, PeerId const& node) {
-    auto key = text("/own/");
-    kith::base::append(key, net[node].keys->public_key());
-    return key;
+    std::string key = "/own/";  // Bytes would do, had GCC 12 no false warning for it at -O2
+    key += kith::base::to_text(net[node].keys->public_key());
+    return text(key);
 }
 
 Bytes const multihash = [] {
