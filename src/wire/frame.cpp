@@ -18,9 +18,6 @@ base::Result<std::optional<base::Bytes>> FrameReader::next(base::ByteView& in) {
     if (!length_) KITH_TRY(read_length(in));
     if (!length_) return std::nullopt;
     std::size_t const wanted = std::min(*length_ - body_.size(), in.size());
-    // Few large steps rather than doubling: the bytes of a large message are moved once.
-    if (auto const size = body_.size() + wanted; size > body_.capacity())
-        body_.reserve(std::min(*length_, frame_growth * size));
     base::append(body_, in.first(wanted));
     in = in.subspan(wanted);
     if (body_.size() < *length_) return std::nullopt;

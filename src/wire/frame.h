@@ -13,11 +13,8 @@ namespace kith::wire {
 // Appends varint(message.size()) and the message.
 void append_frame(base::Bytes& out, base::ByteView message);
 
-inline constexpr std::size_t frame_growth = 8;
-
 // Cuts a byte stream into messages of at most `size_max` bytes. Memory grows with what has arrived,
-// up to frame_growth times that, never with what a length promises. Invariant: holds at most
-// size_max + varint_bytes_max bytes.
+// never with what a length promises. Invariant: holds at most size_max + varint_bytes_max bytes.
 class FrameReader {
 public:
     explicit FrameReader(std::size_t size_max) : size_max_(size_max) {}

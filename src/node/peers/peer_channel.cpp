@@ -5,7 +5,6 @@
 #include "crypto/kdf.h"
 #include "node/dispatch/dispatch_rules.h"
 #include "schema/wire.pb.h"
-#include "wire/varint.h"
 #include "wire/writer.h"
 
 namespace kith::node {
@@ -279,11 +278,10 @@ base::Status PeerChannel::send(Lane lane, base::Bytes plaintext) {
 base::Status PeerChannel::seal_now(Lane lane, base::ByteView plaintext) {
     if (out_.size() - out_taken_ > channel_out_bytes_max)
         return fail(Code::unavailable, "this member does not take what it was sent before");
-    auto const before = out_.size();
-    wire::append_varint(out_, plaintext.size() + proto::session::overhead_bytes);
-    auto const sealed = keyring_.seal(lane, plaintext, out_);
-    if (!sealed) out_.resize(before);
-    return sealed;
+    base::Bytes frame;
+    KITH_TRY(keyring_.seal(lane, plaintext, frame));
+    wire::append_frame(out_, frame);
+    return {};
 }
 
 base::Status PeerChannel::flush_waiting() {
