@@ -259,14 +259,11 @@ Result<std::string> model_bench(BenchOptions const& options, ports::Clock const&
 }
 
 Result<std::string> model_shard(CutOptions const& options) {
-    auto const layers_count = [&options]() -> Result<std::size_t> {
-        auto const mapping = KITH_TRY(MappedFile::open(options.path));
-        auto const file = KITH_TRY(Gguf::parse(mapping.bytes()));
-        return KITH_TRY(read_hparams(file)).layers_count;
-    };
-    auto const count = KITH_TRY(layers_count());
-    ShardOptions cut{.plan = default_shard_plan(count, options.parts)};
-    if (!options.cuts.empty()) cut.plan = KITH_TRY(parse_cuts(options.cuts, count));
+    ShardOptions const cut{
+        .plan = [&options](std::size_t layers_count) -> Result<std::vector<LayerRange>> {
+            if (!options.cuts.empty()) return parse_cuts(options.cuts, layers_count);
+            return default_shard_plan(layers_count, options.parts);
+        }};
     auto const manifest = KITH_TRY(cut_model(options.path, options.folder, cut, options.progress));
     json::error_code error;
     auto value = json::parse(write_manifest(manifest), error);

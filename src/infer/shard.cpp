@@ -7,6 +7,7 @@
 #include "crypto/blake3.h"
 #include "infer/gguf_writer.h"
 #include "infer/new_file.h"
+#include "infer/source_file.h"
 
 namespace kith::infer {
 namespace {
@@ -40,8 +41,9 @@ std::optional<std::size_t> layer_of(std::string_view name) {
 // Cuts one source file; sees each shard's tensors and metadata through.
 class Cutter {
 public:
-    Cutter(Gguf const& file, Hparams const& hparams, Progress const& progress)
-        : file_(file), hparams_(hparams), progress_(progress) {
+    // All of them outlive it; `file` is parsed from the bytes of `source`.
+    Cutter(SourceFile& source, Gguf const& file, Hparams const& hparams, Progress const& progress)
+        : source_(source), file_(file), hparams_(hparams), progress_(progress) {
         for (auto const& tensor : file.tensors()) bytes_total_ += tensor.data.size();
     }
 
@@ -55,7 +57,7 @@ public:
         add_metadata(writer, entry, index, shards_count);
         for (auto const& tensor : file_.tensors())
             if (auto const name = name_in(entry, tensor); !name.empty())
-                writer.add_tensor(name, tensor.type, tensor.shape, tensor.data);
+                writer.add_tensor(name, tensor.type, tensor.shape, loaded_in_steps(tensor.data));
         auto file = KITH_TRY(NewFile::create(folder + "/" + entry.file));
         crypto::Blake3 hash;
         KITH_TRY(writer.write([&](ByteView bytes) -> Status {
@@ -75,6 +77,19 @@ public:
     }
 
 private:
+    [[nodiscard]] GgufWriter::Source loaded_in_steps(ByteView data) {
+        return [this, data](ByteSink const& sink) -> Status {
+            for (auto rest = data; !rest.empty();) {
+                auto const part = rest.first(std::min(step_bytes, rest.size()));
+                KITH_TRY(source_.load(part));
+                KITH_TRY(sink(part));
+                source_.unload(part);
+                rest = rest.subspan(part.size());
+            }
+            return {};
+        };
+    }
+
     // The tensor's name in this shard; "" when it does not belong there.
     [[nodiscard]] std::string name_in(ShardEntry const& entry, GgufTensor const& tensor) const {
         std::string name(tensor.name);
@@ -115,6 +130,7 @@ private:
         writer.add_bool("kith.shard.has_head", entry.has_head);
     }
 
+    SourceFile& source_;
     Gguf const& file_;
     Hparams const& hparams_;
     Progress const& progress_;
@@ -189,16 +205,18 @@ Result<std::vector<LayerRange>> parse_cuts(std::string_view cuts, std::size_t la
 
 Result<Manifest> cut_model(std::string const& model_path, std::string const& folder,
                            ShardOptions const& options, Progress const& progress) {
-    auto const mapping = KITH_TRY(MappedFile::open(model_path));
-    auto const file = KITH_TRY(Gguf::parse(mapping.bytes()));
+    auto source = KITH_TRY(SourceFile::open(model_path));
+    auto const file = KITH_TRY(Gguf::parse(source.bytes()));
     auto const hparams = KITH_TRY(read_hparams(file));
     if (file.find("kith.shard.layer_begin") != nullptr)
         return fail(Code::invalid, "this file is a shard already");
     // Whatever loads whole also loads in parts; what does not is refused here and not at its
-    // members.
-    KITH_TRY(Model::load_views({mapping.bytes()}));
-    auto const plan =
-        options.plan.empty() ? default_shard_plan(hparams.layers_count, 1) : options.plan;
+    // members. The one tensor whose numbers that looks at:
+    if (auto const* divisors = file.find_tensor("rope_freqs.weight"))
+        KITH_TRY(source.load(divisors->data));
+    KITH_TRY(Model::load_views({source.bytes()}));
+    auto const plan = options.plan ? KITH_TRY(options.plan(hparams.layers_count))
+                                   : default_shard_plan(hparams.layers_count, 1);
     KITH_TRY(check_plan(plan, hparams.layers_count));
 
     Manifest manifest{.name = hparams.name,
@@ -208,7 +226,7 @@ Result<Manifest> cut_model(std::string const& model_path, std::string const& fol
                       .vocabulary_size = hparams.vocabulary_size,
                       .context_length = hparams.context_length,
                       .shards = {}};
-    Cutter cutter(file, hparams, progress);
+    Cutter cutter(source, file, hparams, progress);
     for (std::size_t i = 0; i < plan.size(); ++i) {
         manifest.shards.push_back(KITH_TRY(cutter.write(folder, i, plan[i], plan.size())));
         manifest.total_bytes += manifest.shards.back().size;

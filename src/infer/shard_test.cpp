@@ -11,6 +11,7 @@
 #include "base/temporary_folder.h"
 #include "crypto/blake3.h"
 #include "infer/model_tool.h"
+#include "infer/source_file.h"
 #include "infer/stage.h"
 #include "infer/synth.h"
 
@@ -42,6 +43,10 @@ SynthShape small(SynthHead head = SynthHead::own) {
             .feed_forward_size = 96,
             .heads_count = 4,
             .kv_heads_count = 2};
+}
+
+ShardOptions two_parts() {
+    return {.plan = [](std::size_t layers) { return default_shard_plan(layers, 2); }};
 }
 
 std::vector<float> logits_of(std::vector<std::shared_ptr<Model const>> const& parts,
@@ -95,6 +100,55 @@ TEST_CASE("S57: only plain names become path components") {
     CHECK(sanitize_path_component(std::string(path_component_bytes_max, 'a')).has_value());
 }
 
+TEST_CASE("a model whose file is truncated or replaced while it is cut is an error, and no crash") {
+    Folder const folder;
+    auto const path = write_model(folder, small());
+    auto const size = fs::file_size(path);
+    std::size_t calls = 0;
+    auto const cut = cut_model(path, folder.path(), two_parts(), [&](std::uint64_t, std::uint64_t) {
+        if (++calls == 2) fs::resize_file(path, size / 2);
+    });
+    CHECK(code_of(cut) == Code::io);
+    REQUIRE(calls >= 2);
+    CHECK(cut.error().message.find("became shorter") != std::string::npos);
+    CHECK_FALSE(fs::exists(folder.file("manifest.json")));
+    // Before anything was read of it:
+    CHECK_FALSE(cut_model(path, folder.path(), {}).has_value());
+}
+
+TEST_CASE("a source file is what was read of it; the rest is zeros and gives no memory away") {
+    Folder const folder;
+    auto const path = folder.file("large");
+    auto const size = source_head_bytes + 3 * 4096 + 17;
+    {
+        std::ofstream out(path, std::ios::binary);
+        out << 'h';
+        out.seekp(static_cast<std::streamoff>(source_head_bytes + 5000));
+        out << 'x';
+        out.seekp(static_cast<std::streamoff>(size - 1));
+        out << 'e';
+    }
+    auto source = SourceFile::open(path).value();
+    auto const bytes = source.bytes();
+    REQUIRE(bytes.size() == size);
+    CHECK(bytes[0] == 'h');
+    CHECK(bytes[source_head_bytes + 5000] == 0);
+    auto const part = bytes.subspan(source_head_bytes + 4999, 10);
+    REQUIRE(source.load(part));
+    CHECK(part[1] == 'x');
+    REQUIRE(source.load(bytes.last(1)));
+    CHECK(bytes.back() == 'e');
+    source.unload(part);
+    CHECK(part[1] == 0);
+    CHECK(bytes.back() == 'e');
+    source.unload(bytes.first(10));  // the head stays
+    CHECK(bytes[0] == 'h');
+    fs::resize_file(path, source_head_bytes + 4096);
+    CHECK(code_of(source.load(part)) == Code::io);
+    CHECK(code_of(SourceFile::open(folder.path())) == Code::invalid);
+    CHECK(code_of(SourceFile::open(folder.file("none"))) == Code::not_found);
+}
+
 TEST_CASE("a model cut anywhere computes the same bits as the whole, head tied or not") {
     for (auto const head : {SynthHead::own, SynthHead::tied})
         for (auto const* const cuts : {"0,2,4", "1,3", "0,1,2,3", "2", "0,4"}) {
@@ -102,7 +156,8 @@ TEST_CASE("a model cut anywhere computes the same bits as the whole, head tied o
             Folder const folder;
             auto const path = write_model(folder, small(head));
             auto const plan = parse_cuts(cuts, 4).value();
-            auto const manifest = cut_model(path, folder.path(), {.plan = plan});
+            auto const manifest =
+                cut_model(path, folder.path(), {.plan = [&](std::size_t) { return plan; }});
             if (!manifest) FAIL(manifest.error().message);
             auto const whole = Model::load_path(path).value();
             std::vector<std::shared_ptr<Model const>> parts;
@@ -129,8 +184,7 @@ TEST_CASE("a model cut anywhere computes the same bits as the whole, head tied o
 TEST_CASE("a member in the middle holds neither end, nor the tokenizer") {
     Folder const folder;
     auto const manifest =
-        cut_model(write_model(folder, small()), folder.path(), {.plan = default_shard_plan(4, 2)})
-            .value();
+        cut_model(write_model(folder, small()), folder.path(), two_parts()).value();
     REQUIRE(manifest.shards.size() == 4);
     CHECK(manifest.shards[0].layers == LayerRange{0, 0});
     CHECK(manifest.shards[1].layers == LayerRange{0, 2});
@@ -153,8 +207,7 @@ TEST_CASE("a member in the middle holds neither end, nor the tokenizer") {
 TEST_CASE("S87: a shard with one bit changed, cut short, longer or swapped is not loaded") {
     Folder const folder;
     auto const manifest =
-        cut_model(write_model(folder, small()), folder.path(), {.plan = default_shard_plan(4, 2)})
-            .value();
+        cut_model(write_model(folder, small()), folder.path(), two_parts()).value();
     auto const& entry = manifest.shards[1];
     auto const path = folder.file(entry.file);
     std::ifstream in(path, std::ios::binary);

@@ -121,10 +121,7 @@ namespace {
 
 // Both ends alone, so that no member who helps with the middle ever needs one of them; the middle
 // in equal parts.
-base::Result<std::vector<infer::LayerRange>> shard_plan(fs::path const& file,
-                                                        std::size_t layers_per_shard) {
-    auto const model = KITH_TRY(infer::Model::load_path(file.string()));
-    auto const layers = model->info().layers_count;
+std::vector<infer::LayerRange> shard_plan(std::size_t layers, std::size_t layers_per_shard) {
     constexpr std::size_t parts_default = 8;
     auto const parts = layers_per_shard == 0 ? std::min(parts_default, layers)
                                              : (layers + layers_per_shard - 1) / layers_per_shard;
@@ -145,9 +142,10 @@ base::Result<fs::path> cut_into(fs::path const& models, fs::path const& file,
     fs::create_directories(building, error);
     if (error) return fail(Code::io, building.string() + " cannot be made: " + error.message());
     auto const cut = [&]() -> base::Result<fs::path> {
-        auto manifest = KITH_TRY(
-            infer::cut_model(file.string(), building.string(),
-                             {.plan = KITH_TRY(shard_plan(file, layers_per_shard))}, progress));
+        auto manifest = KITH_TRY(infer::cut_model(
+            file.string(), building.string(),
+            {.plan = [&](std::size_t layers) { return shard_plan(layers, layers_per_shard); }},
+            progress));
         if (!name.empty() && name != manifest.name) {
             manifest.name = name;
             KITH_TRY(write_file(building / "manifest.json", infer::write_manifest(manifest)));
