@@ -1,7 +1,6 @@
 #include "api/control_handlers.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <optional>
 
@@ -222,13 +221,6 @@ void add_provider(pb::StatusResponse& response, char const* algorithm,
     shown->set_reason(choice.reason);
 }
 
-// 0 stands for "not measured", so what was measured is at least 1.
-std::uint64_t microseconds(std::optional<base::Duration> const& time) {
-    if (!time) return 0;
-    auto const count = std::chrono::duration_cast<std::chrono::microseconds>(*time).count();
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(count, 1));
-}
-
 char const* path_name(node::PeerView const& view) {
     if (!view.connected) return "";
     switch (view.path) {
@@ -306,7 +298,7 @@ void ControlHandlers::peers(pb::PeersRequest const&, Done<pb::PeersResponse> don
         peer->set_nickname(view.nickname);
         peer->set_trust(view.trust);
         peer->set_path(path_name(view));
-        peer->set_round_trip_us(microseconds(view.round_trip));
+        peer->set_round_trip_us(view.round_trip_us);
     }
     for (auto const& failure : node.pairing().failures())
         *response.add_pair_failed() = to_message(failure);

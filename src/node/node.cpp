@@ -1,6 +1,7 @@
 #include "node/node.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
 #include "base/sabotage.h"
@@ -155,6 +156,17 @@ void Node::finish_join(base::Result<JoinOutcome> outcome, base::Instant now) {
     done(entered);
 }
 
+namespace {
+
+// 0 stands for "not measured", so what was measured is at least 1.
+std::uint32_t microseconds(std::optional<base::Duration> const& time) {
+    constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
+    if (!time) return 0;
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(time->count(), 1, most));
+}
+
+}  // namespace
+
 std::vector<PeerView> Node::peers(base::Instant now) const {
     std::vector<PeerView> views;
     if (!registry_ || registry_->list() == nullptr) return views;
@@ -169,7 +181,7 @@ std::vector<PeerView> Node::peers(base::Instant now) const {
         if (auto const* peer = peers_.find(member.node_id())) {
             view.connected = peer->link.has_value();
             view.path = path_to(*peer);
-            if (peer->link) view.round_trip = host_->round_trip(*peer->link);
+            if (peer->link) view.round_trip_us = microseconds(host_->round_trip(*peer->link));
             view.session = peer->announced;
             view.addresses = peer->addresses;
             view.last_error = peer->last_error;

@@ -19,23 +19,6 @@ constexpr ask::PrivacyFlags none{};
 constexpr ask::PrivacyFlags vectors_only{.local_embedding_privacy = true};
 constexpr ask::PrivacyFlags boomerang{.encrypted_pipeline = true};
 
-wire::v1::Control announcement(Hostile const& member, std::string const& model_id,
-                               std::vector<std::uint32_t> const& shards, std::string const& name) {
-    wire::v1::Control control;
-    auto* announce = control.mutable_shard_announce();
-    announce->set_node_id(base::to_text(member.identity.node_id().bytes));
-    auto* holding = announce->add_models();
-    holding->set_model_id(base::to_text(base::from_hex(model_id).value()));
-    holding->set_name(name);
-    for (auto const shard : shards) holding->add_shards(shard);
-    return control;
-}
-
-base::Bytes file_bytes(std::filesystem::path const& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
 }  // namespace
 
 TEST_CASE(
@@ -109,6 +92,38 @@ TEST_CASE("S66: a member that does not say it takes vectors is refused, not hand
     REQUIRE(answer.error.has_value());
     CHECK(answer.error->code == base::Code::unavailable);
     CHECK(old.activations.empty());
+}
+
+TEST_CASE("S39: a member that lost trust is passed over for one that can do the same") {
+    SwarmBench bench;
+    auto& asker = bench.add_operator(vectors_only);
+    auto& honest = bench.add_member(asker);
+    bench.add_model(asker);
+    auto const model = asker.ask->models().at(0).id;
+    REQUIRE(bench.fetch(honest, {1, 2, 3, 4}).has_value());
+    // One that is preferred to the honest one as long as nothing is known of either.
+    std::optional<Hostile> member;
+    for (std::uint64_t seed = 99; !member; ++seed) {
+        member.emplace(bench, seed);
+        if (honest.identity.node_id() < member->identity.node_id()) member.reset();
+    }
+    member->join(asker, bench.invite(asker));
+    member->open_session(asker);
+    REQUIRE(member->session_ready());
+    auto claim = announcement(*member, model, {1, 2, 3, 4}, "tiny");
+    claim.mutable_shard_announce()->set_takes_embeddings(true);
+    member->send(claim);
+    bench.settle();
+    REQUIRE(bench.drop(asker, {1, 2, 3, 4}).has_value());
+    auto const middle = [&] { return asker.ask->planned_route(model)->hops.at(1).node; };
+    REQUIRE(middle() == member->identity.node_id().to_short());
+    // Something in another's name costs it trust.
+    auto slander = claim;
+    slander.mutable_shard_announce()->set_node_id(base::to_text(honest.identity.node_id().bytes));
+    member->send(slander);
+    bench.settle();
+    REQUIRE(asker.node->trust_in(member->identity.node_id()).to_double() < 0.5);
+    CHECK(middle() == honest.identity.node_id().to_short());
 }
 
 TEST_CASE("S72: no machine can pass itself off as the hop before") {

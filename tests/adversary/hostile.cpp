@@ -280,6 +280,18 @@ void Hostile::send_raw(base::ByteView bytes) {
     bench_.settle();
 }
 
+wire::v1::Control announcement(Hostile const& member, std::string const& model_id,
+                               std::vector<std::uint32_t> const& shards, std::string const& name) {
+    wire::v1::Control control;
+    auto* announce = control.mutable_shard_announce();
+    announce->set_node_id(base::to_text(member.identity.node_id().bytes));
+    auto* holding = announce->add_models();
+    holding->set_model_id(base::to_text(base::from_hex(model_id).value()));
+    holding->set_name(name);
+    for (auto const shard : shards) holding->add_shards(shard);
+    return control;
+}
+
 base::Bytes seal_content(wire::v1::StageForward const& forward,
                          crypto::X25519PublicKey const& stage, base::ByteView content) {
     auto channel = proto::seal::Channel::at_asker(crypto::X25519PrivateKey(request_private_key),

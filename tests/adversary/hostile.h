@@ -102,6 +102,10 @@ private:
     std::optional<proto::membership::VerifiedList> list_;
 };
 
+// What a member says it holds.
+wire::v1::Control announcement(Hostile const& member, std::string const& model_id,
+                               std::vector<std::uint32_t> const& shards, std::string const& name);
+
 // What an asker seals into forward_to()'s message for the stage with this static key.
 base::Bytes seal_content(wire::v1::StageForward const& forward,
                          crypto::X25519PublicKey const& stage, base::ByteView content);

@@ -310,6 +310,11 @@ Boomerang::Boomerang(ask::PrivacyFlags flags, std::uint64_t seed)
     REQUIRE(linked);
 }
 
+base::Bytes file_bytes(std::filesystem::path const& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
 bool contains(base::ByteView haystack, base::ByteView needle) {
     return std::ranges::search(haystack, needle).begin() != haystack.end();
 }

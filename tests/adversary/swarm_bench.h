@@ -143,5 +143,6 @@ struct Boomerang {
 };
 
 bool contains(base::ByteView haystack, base::ByteView needle);
+base::Bytes file_bytes(std::filesystem::path const& path);
 
 }  // namespace kith::adversary

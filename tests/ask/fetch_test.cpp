@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "base/code_of.h"
 #include "base/encoding.h"
@@ -13,23 +12,6 @@ using namespace kith::adversary;
 using namespace std::chrono_literals;
 
 namespace {
-
-wire::v1::Control announcement(Hostile const& member, std::string const& model_id,
-                               std::vector<std::uint32_t> const& shards, std::string const& name) {
-    wire::v1::Control control;
-    auto* announce = control.mutable_shard_announce();
-    announce->set_node_id(base::to_text(member.identity.node_id().bytes));
-    auto* holding = announce->add_models();
-    holding->set_model_id(base::to_text(base::from_hex(model_id).value()));
-    holding->set_name(name);
-    for (auto const shard : shards) holding->add_shards(shard);
-    return control;
-}
-
-base::Bytes file_bytes(std::filesystem::path const& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
 
 // What is said at once.
 std::optional<base::Result<ask::ModelCard>> fetch_by(Machine& machine, std::string const& name) {

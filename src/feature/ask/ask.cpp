@@ -1,7 +1,6 @@
 #include "feature/ask/ask.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
@@ -69,15 +68,6 @@ Holder holder_of(LoadedModel const& model, std::ranges::input_range auto const& 
 
 }  // namespace
 
-namespace {
-
-std::uint32_t microseconds(base::Duration time) {
-    auto const count = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
-    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 1, round_trip_unknown_us));
-}
-
-}  // namespace
-
 std::vector<Holder> Ask::holders(LoadedModel const& model) const {
     std::vector<Holder> holders;
     auto self = holder_of(model, model.shards);
@@ -91,7 +81,7 @@ std::vector<Holder> Ask::holders(LoadedModel const& model) const {
         auto holder = holder_of(model, models->at(model.id).shards);
         holder.node = peer.node;
         holder.takes_embeddings = exchange_.takes_embeddings(peer.node);
-        if (peer.round_trip) holder.round_trip_us = microseconds(*peer.round_trip);
+        if (peer.round_trip_us != 0) holder.round_trip_us = peer.round_trip_us;
         holder.weight = trust::scheduling_weight(trust::percentile_unit, node_.trust_in(peer.node));
         holders.push_back(std::move(holder));
     }

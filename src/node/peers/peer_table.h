@@ -26,11 +26,11 @@ struct PeerView {
     identity::Address address;
     bool is_self = false;
     bool is_operator = false;
-    bool connected = false;                    // link up and admitted
-    bool session = false;                      // Tier 1 stands
-    Path path = Path::direct;                  // of the link, when connected
-    std::optional<base::Duration> round_trip;  // over it, once measured
-    std::string nickname;                      // empty: none known; anybody's may be the same
+    bool connected = false;           // link up and admitted
+    bool session = false;             // Tier 1 stands
+    Path path = Path::direct;         // of the link, when connected
+    std::uint32_t round_trip_us = 0;  // over the link, as last measured; 0: not yet
+    std::string nickname;             // empty: none known; anybody's may be the same
     double trust = 0.5;
     std::vector<std::string> addresses;
     std::string last_error;
