@@ -175,6 +175,10 @@ public:
         if (!dropped) return output.fail(dropped.error());
         if (output.json()) output.document(*dropped);
         auto const& model = dropped->model();
+        if (!shards_) {
+            output.line(terminal_safe(model.name()) + " is removed from this machine");
+            return ExitCode::ok;
+        }
         output.line(fmt::format("{}: {} shards, {} here", terminal_safe(model.name()),
                                 model.shards_count(), ranges(model.shards_local())));
         return ExitCode::ok;

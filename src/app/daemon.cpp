@@ -251,8 +251,12 @@ base::Status Daemon::Implementation::change_identity(identity::KeyChange change)
 base::Status Daemon::Implementation::listen() {
     std::vector<ports::SocketAddress> bound;
     bound.reserve(settings_.listen.size());
-    for (auto const& endpoint : settings_.listen)
-        bound.push_back(KITH_TRY(driver_->listen({endpoint.host, endpoint.port})));
+    for (auto const& endpoint : settings_.listen) {
+        auto const address = driver_->listen({endpoint.host, endpoint.port});
+        if (!address)
+            return base::fail(address.error().code, "node.listen: " + address.error().message);
+        bound.push_back(*address);
+    }
     node_->set_listen_addresses(reachable_addresses(settings_, bound));
     map_port(bound);
     return {};
