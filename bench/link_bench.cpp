@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "crypto/x25519.h"
+#include "link_credentials.h"
 #include "node/link/link.h"
 
 namespace {
@@ -16,20 +16,8 @@ namespace {
 using namespace kith;
 using node::Link;
 namespace noise = proto::noise;
-
-noise::PrivateKey key_of(std::uint8_t fill) {
-    base::ByteArray<32> bytes;
-    bytes.fill(fill);
-    return noise::PrivateKey(bytes);
-}
-
-noise::Credentials credentials_of(std::uint8_t fill) {
-    crypto::Ed25519KeyPair const signer(key_of(fill));
-    auto static_key = key_of(static_cast<std::uint8_t>(fill + 100));
-    auto const signature =
-        signer.sign(noise::Credentials::to_sign(crypto::x25519_public_key(static_key)));
-    return {std::move(static_key), identity::PeerId(signer.public_key()), signature};
-}
+using bench::credentials_of;
+using bench::key_of;
 
 struct Ends {
     explicit Ends(node::EarlyMuxer early)

@@ -7,7 +7,7 @@
 
 #include "base/heap.h"
 #include "crypto/aead.h"
-#include "crypto/x25519.h"
+#include "link_credentials.h"
 #include "node/link/link.h"
 #include "node/peers/peer_channel.h"
 
@@ -18,6 +18,8 @@ using node::Link;
 using node::PeerChannel;
 using proto::session::Lane;
 namespace noise = proto::noise;
+using bench::credentials_of;
+using bench::key_of;
 
 constexpr base::UnixTime today{1'800'000'000};
 
@@ -121,19 +123,6 @@ void sealed(benchmark::State& state, Lane lane) {
 }
 BENCHMARK_CAPTURE(sealed, tensor, Lane::tensor)->Arg(16 * 1024)->Arg(1024 * 1024);
 BENCHMARK_CAPTURE(sealed, control, Lane::control)->Arg(16 * 1024);
-
-noise::PrivateKey key_of(std::uint8_t fill) {
-    base::ByteArray<32> bytes;
-    bytes.fill(fill);
-    return noise::PrivateKey(bytes);
-}
-
-noise::Credentials credentials_of(std::uint8_t fill) {
-    crypto::Ed25519KeyPair const signer(key_of(fill));
-    auto key = key_of(static_cast<std::uint8_t>(fill + 100));
-    auto const signature = signer.sign(noise::Credentials::to_sign(crypto::x25519_public_key(key)));
-    return {std::move(key), identity::PeerId(signer.public_key()), signature};
-}
 
 // Two Links with a stream between them, on which the sealed frames of `ends` travel: what crosses
 // between members is sealed by Tier 1 and by Noise.

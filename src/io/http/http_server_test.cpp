@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <functional>
 #include <future>
 #include <thread>
@@ -24,6 +25,15 @@ constexpr char const* ask_whole =
 
 std::string const bearer = std::string("Authorization: Bearer ") + key_text + "\r\n";
 
+// For each of the two limits.
+std::array<HttpServerOptions, 2> rooms_for_three() {
+    HttpServerOptions per_client;
+    per_client.connections_per_client_max = 3;
+    HttpServerOptions in_all;
+    in_all.connections_max = 3;
+    return {per_client, in_all};
+}
+
 void check_security_fields(std::string const& response) {
     for (char const* field :
          {"content-security-policy: default-src 'self';", "x-content-type-options: nosniff",
@@ -39,7 +49,6 @@ static_assert(!std::is_constructible_v<api::CheckedBind, std::string, std::uint1
 TEST_CASE("hostile requests get the right status, the security fields and no second answer") {
     Bench bench;
     std::string const host = "Host: " + bench.host() + "\r\n";
-    std::string const& key = bearer;
     std::string const start = "GET /health HTTP/1.1\r\n";
     struct Probe {
         char const* what;
@@ -48,7 +57,8 @@ TEST_CASE("hostile requests get the right status, the security fields and no sec
     };
     std::vector<Probe> const probes{
         {"control: health", start + host + "\r\n", 200},
-        {"control: models with the key", "GET /v1/models HTTP/1.1\r\n" + host + key + "\r\n", 200},
+        {"control: models with the key", "GET /v1/models HTTP/1.1\r\n" + host + bearer + "\r\n",
+         200},
         {"rebinding: foreign host", start + "Host: evil.example\r\n\r\n", 403},
         {"rebinding: right port",
          start + "Host: evil.example:" + std::to_string(bench.port) + "\r\n\r\n", 403},
@@ -69,7 +79,7 @@ TEST_CASE("hostile requests get the right status, the security fields and no sec
              "POST\r\nAccess-Control-Request-Private-Network: true\r\n\r\n",
          403},
         {"csrf: form",
-         "POST /v1/chat/completions HTTP/1.1\r\n" + host + key +
+         "POST /v1/chat/completions HTTP/1.1\r\n" + host + bearer +
              "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}",
          415},
         {"websocket upgrade",
@@ -84,7 +94,7 @@ TEST_CASE("hostile requests get the right status, the security fields and no sec
         {"auth: none", "GET /v1/models HTTP/1.1\r\n" + host + "\r\n", 401},
         {"auth: wrong", "GET /v1/models HTTP/1.1\r\n" + host + "Authorization: Bearer x\r\n\r\n",
          401},
-        {"auth: twice", "GET /v1/models HTTP/1.1\r\n" + host + key + key + "\r\n", 401},
+        {"auth: twice", "GET /v1/models HTTP/1.1\r\n" + host + bearer + bearer + "\r\n", 401},
         {"auth: in the query",
          "GET /v1/models?api_key=" + std::string(key_text) + " HTTP/1.1\r\n" + host + "\r\n", 401},
         {"auth: in a cookie",
@@ -96,7 +106,7 @@ TEST_CASE("hostile requests get the right status, the security fields and no sec
         {"path: encoded", "GET /%76%31/models HTTP/1.1\r\n" + host + "\r\n", 404},
         {"path: dots", "GET /health/../v1/models HTTP/1.1\r\n" + host + "\r\n", 404},
         {"path: traversal", "GET /..%2f..%2fetc/passwd HTTP/1.1\r\n" + host + "\r\n", 404},
-        {"path: NUL in a model", "GET /v1/models/a%00b HTTP/1.1\r\n" + host + key + "\r\n", 400},
+        {"path: NUL in a model", "GET /v1/models/a%00b HTTP/1.1\r\n" + host + bearer + "\r\n", 400},
         {"path: absolute form", "GET http://localhost/health HTTP/1.1\r\n" + host + "\r\n", 400},
         {"method: TRACE", "TRACE /health HTTP/1.1\r\n" + host + "\r\n", 405},
         {"method: lower case", "get /health HTTP/1.1\r\n" + host + "\r\n", 405},
@@ -341,11 +351,7 @@ TEST_CASE(
 }
 
 TEST_CASE("S60: connections are limited per client and in all, and room is made when one leaves") {
-    HttpServerOptions per_client;
-    per_client.connections_per_client_max = 3;
-    HttpServerOptions in_all;
-    in_all.connections_max = 3;
-    for (auto const& options : {per_client, in_all}) {
+    for (auto const& options : rooms_for_three()) {
         Bench bench(options);
         std::vector<std::unique_ptr<TestClient>> clients;
         for (int i = 0; i < 3; ++i) {
@@ -365,11 +371,7 @@ TEST_CASE("S60: connections are limited per client and in all, and room is made 
 }
 
 TEST_CASE("S60: connections without the key cannot keep out who has it") {
-    HttpServerOptions per_client;
-    per_client.connections_per_client_max = 3;
-    HttpServerOptions in_all;
-    in_all.connections_max = 3;
-    for (auto const& options : {per_client, in_all}) {
+    for (auto const& options : rooms_for_three()) {
         Bench bench(options);
         TestClient owner(bench.port);
         owner.send(bench.get("/v1/models", bearer));
