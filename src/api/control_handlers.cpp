@@ -273,6 +273,12 @@ void ControlHandlers::status(pb::StatusRequest const&, Done<pb::StatusResponse> 
         message->set_gossip_neighbours(static_cast<std::uint32_t>(gossip.neighbours));
         message->set_gossip_heard(gossip.heard);
         message->set_gossip_refused(gossip.refused);
+        auto const discovery = node.discovery_counts();
+        message->set_discovery_known(static_cast<std::uint32_t>(discovery.known));
+        message->set_discovery_records(static_cast<std::uint32_t>(discovery.records));
+        message->set_discovery_lookups(discovery.lookups);
+        message->set_discovery_found(discovery.found);
+        message->set_discovery_refused(discovery.refused);
     }
     done(std::move(response));
 }

@@ -121,6 +121,12 @@ private:
                                                   swarm.gossip_neighbours(), swarm.gossip_heard(),
                                                   swarm.gossip_refused())});
             rows.push_back(
+                {"discovery",
+                 fmt::format(
+                     "knows {} members, keeps {} records; {} of {} lookups found, {} refused",
+                     swarm.discovery_known(), swarm.discovery_records(), swarm.discovery_found(),
+                     swarm.discovery_lookups(), swarm.discovery_refused())});
+            rows.push_back(
                 {"lease", swarm.lease_seconds_left() > 0
                               ? fmt::format("{:.0f} s left", swarm.lease_seconds_left())
                               : "none: serves nobody until a fresh member list arrives"});

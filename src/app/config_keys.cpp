@@ -97,6 +97,12 @@ base::Status apply_api_key(Settings& settings, Values const& values) {
     return {};
 }
 
+base::Status apply_discovery(Settings& settings, Values const& values) {
+    settings.services.discovery =
+        KITH_TRY(boolean(values.front())) ? node::Use::yes : node::Use::no;
+    return {};
+}
+
 base::Status apply_gossip(Settings& settings, Values const& values) {
     settings.services.gossip = KITH_TRY(boolean(values.front())) ? node::Use::yes : node::Use::no;
     return {};
@@ -152,7 +158,7 @@ base::Status apply_trust_allow_list(Settings& settings, Values const& values) {
 }
 
 // There is deliberately no key that turns encryption or the admission of members off (claim M9).
-constexpr std::array<Key, 16> keys{{
+constexpr std::array<Key, 17> keys{{
     {"node.listen", KeyKind::list, R"(["0.0.0.0:8810"])",
      "Where other members reach this node: HOST:PORT, [IPv6]:PORT; port 0 takes any free one.",
      apply_listen},
@@ -172,6 +178,10 @@ constexpr std::array<Key, 16> keys{{
      "Passes on what members tell the whole swarm (their names and models), so that it reaches\n"
      "those who have no link to each other. Only members can read it.",
      apply_gossip},
+    {"network.discovery", KeyKind::boolean, "true",
+     "Keeps this node's addresses, signed by it, with other members, and looks there for a member\n"
+     "that its known addresses do not lead to. Only members take part.",
+     apply_discovery},
     {"api.host", KeyKind::text, R"("127.0.0.1")",
      "The OpenAI endpoint. A host that others can reach is refused unless api.key is set.",
      apply_api_host},

@@ -271,6 +271,8 @@ TEST_CASE("the values shown in the default file are the built-in ones") {
             CHECK(settings.port_mapping == built_in.port_mapping);
         if (key.path == "network.gossip")
             CHECK(settings.services.gossip == built_in.services.gossip);
+        if (key.path == "network.discovery")
+            CHECK(settings.services.discovery == built_in.services.discovery);
         if (key.path == "inference.threads") CHECK(settings.threads == built_in.threads);
     }
 }

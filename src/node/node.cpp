@@ -70,6 +70,7 @@ base::Status Node::enter(Swarm swarm, std::optional<base::Bytes> list, ListFrom 
         KITH_TRY(accept_list(coordinator_->list(), now));
     }
     begin_gossip(now);
+    begin_discovery(now);
     list_changed(now);
     if (auto* peer = peers_.find(swarm_->coordinator.node_id())) {
         peer->addresses = swarm_->coordinator_addresses;
@@ -182,6 +183,8 @@ std::vector<PeerView> Node::peers(base::Instant now) const {
             view.connected = peer->link.has_value();
             view.path = path_to(*peer);
             if (peer->link) view.round_trip_us = microseconds(host_->round_trip(*peer->link));
+            if (peer->link && view.path == Path::direct)
+                view.remote_ip = links_.at(*peer->link).remote.ip;
             view.session = peer->announced;
             view.addresses = peer->addresses;
             view.last_error = peer->last_error;
@@ -248,6 +251,7 @@ std::optional<base::Instant> Node::deadline() const {
     if (auto const when = relay_->deadline()) consider(*when);
     if (auto const when = identify_->deadline()) consider(*when);
     if (gossip_) consider(gossip_->deadline());
+    if (auto const when = discovery_ ? discovery_->deadline() : std::nullopt) consider(*when);
     if (joiner_) consider(joiner_->deadline());
     for (auto const* feature : features_)
         if (auto const when = feature->deadline()) consider(*when);
@@ -259,6 +263,7 @@ void Node::on_deadline(base::Instant now) {
     relay_->on_deadline(now);
     identify_->on_deadline(now);
     if (gossip_) gossip_->on_deadline(now);
+    if (discovery_) discovery_->on_deadline(now);
     if (joiner_ && now >= joiner_->deadline())
         finish_join(
             fail(Code::timeout,
@@ -331,6 +336,7 @@ void Node::dial_members(base::Instant now) {
         if (!may_meet_others && node != swarm_->coordinator.node_id()) continue;
         if (coordinator_ && peer.addresses.empty())
             peer.addresses = coordinator_->addresses_of(node);
+        look_for(node, peer, now);
         auto const address = peer.pick_address();
         if (!address) {
             peer.failed("no address known yet", now);
@@ -352,9 +358,12 @@ void Node::pump(base::Instant now) {
             again = true;
             if (relay_->on_event(*event, now) || identify_->on_event(*event, now)) continue;
             if (gossip_ && gossip_->on_event(*event, now) == Handled::yes) continue;
+            if (discovery_ && discovery_->on_event(*event, now) == Handled::yes) continue;
             on_event(std::move(*event), now);
         }
+        hear_identities(now);
         hear_gossip(now);
+        hear_discovery(now);
         flush(now);
     }
     if (relay_->take_changed()) addresses_changed(now);

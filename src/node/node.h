@@ -26,6 +26,7 @@
 #include "node/protocols.h"
 #include "node/services/identify_service.h"
 #include "node/services/relay_service.h"
+#include "node/services/swarm_discovery.h"
 #include "node/services/swarm_gossip.h"
 #include "ports/clock.h"
 
@@ -103,6 +104,9 @@ public:
     // S33: a peer did its part of the question `request`; counts once for each of the two.
     void note_inference_success(identity::NodeId const& peer, base::ByteView request,
                                 base::Instant now);
+    // S35: what it computed for the question `request` was wrong; counts once for each of the two.
+    void note_spot_check_failed(identity::NodeId const& peer, base::ByteView request,
+                                base::Instant now);
     [[nodiscard]] std::string nickname_of(identity::NodeId const& node) const;  // empty: none known
     // What a person should look at, newest last; at most alarms_max.
     [[nodiscard]] std::vector<std::string> const& alarms() const { return upkeep_.alarms; }
@@ -121,6 +125,7 @@ public:
     // newest of its kind counts. Only kinds that Carried::by_gossip_too allows.
     void broadcast(wire::v1::Control const& control, base::Instant now);
     [[nodiscard]] SwarmGossip::Counts gossip_counts() const;
+    [[nodiscard]] SwarmDiscovery::Counts discovery_counts() const;
 
     // --- the driver's side
     void on_accepted(ports::ConnectionId id, ports::SocketAddress remote,
@@ -199,6 +204,14 @@ private:
     void hear_gossip(base::Instant now);
     void on_gossip_refused(GossipRefused const& refused, base::Instant now);
 
+    // node_discovery.cpp
+    void begin_discovery(base::Instant now);
+    void tell_discovery_members();
+    void tell_discovery_addresses(base::Instant now);
+    void hear_identities(base::Instant now);
+    void hear_discovery(base::Instant now);
+    void look_for(identity::NodeId const& node, Peer const& peer, base::Instant now);
+
     // node_membership.cpp
     void alarm(std::string sentence);
     base::Result<bool> accept_list(base::Bytes encoded, base::Instant now);
@@ -245,7 +258,8 @@ private:
     std::map<ports::ConnectionId, PairDone> pairings_;
     std::unique_ptr<RelayService> relay_;
     std::unique_ptr<IdentifyService> identify_;
-    std::unique_ptr<SwarmGossip> gossip_;  // in a swarm, unless it is switched off
+    std::unique_ptr<SwarmGossip> gossip_;  // these two in a swarm, unless they are switched off
+    std::unique_ptr<SwarmDiscovery> discovery_;
     std::vector<Feature*> features_;
     std::vector<std::string> listen_addresses_;
     std::optional<std::uint16_t> mapped_port_;

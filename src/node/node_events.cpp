@@ -178,6 +178,7 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
     if (!peer->announced && peer->channel->ready()) {
         peer->announced = true;
         peer->backoff = redial_first;
+        peer->failures = 0;
         peer->last_error.clear();
         bool const relayed = path_to(*peer) == Path::relayed;
         edges_.log("member " + node.to_short() + ": session ready" +
@@ -281,6 +282,7 @@ void Node::list_changed(base::Instant now) {
     for (auto const id : peers_.keep(wanted, edges_.identity.node_id(), now))
         host_->disconnect(id, {Code::forbidden, "no longer a member"});
     tell_gossip_members(now);
+    tell_discovery_members();
     nicknames_.keep([this](identity::NodeId const& node) { return is_member(node); });
     std::vector<ports::ConnectionId> waiting;
     for (auto const& [id, link] : links_)

@@ -208,6 +208,7 @@ base::Status Node::rotate_identity(base::Instant now) {
         if (peer.dialling) open.push_back(*peer.dialling);
     for (auto const id : open) host_->disconnect(id, reason);
     if (!swarm_) return {};
+    begin_discovery(now);
     begin_gossip(now);  // what was said under the old keys is not said again
     list_changed(now);
     if (auto* peer = peers_.find(swarm_->coordinator.node_id())) peer->dial_at = now;

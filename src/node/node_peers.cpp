@@ -186,6 +186,10 @@ void Node::note_inference_success(NodeId const& peer, base::ByteView request, ba
     reputation_->note(peer, trust::TrustEvent::inference_success, request, now);
 }
 
+void Node::note_spot_check_failed(NodeId const& peer, base::ByteView request, base::Instant now) {
+    reputation_->note(peer, trust::TrustEvent::spot_check_fail, request, now);
+}
+
 // --- nicknames
 
 base::Status Node::load_nicknames() {

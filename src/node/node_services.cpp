@@ -19,6 +19,7 @@ std::vector<std::string> member_protocols(SwarmServices services) {
                                        std::string(proto::ping::protocol)};
     if (services.gossip == Use::yes)
         for (auto& protocol : GossipService::protocols()) protocols.push_back(std::move(protocol));
+    if (services.discovery == Use::yes) protocols.emplace_back(proto::kad::kith_protocol);
     return protocols;
 }
 
@@ -102,6 +103,7 @@ void Node::addresses_changed(base::Instant now) {
     for (auto const& text : announced_addresses(now))
         if (auto address = wire::Multiaddr::from_text(text)) all.push_back(std::move(*address));
     identify_->set_addresses(std::move(all), now);
+    tell_discovery_addresses(now);
 }
 
 void Node::set_mapped_port(std::optional<std::uint16_t> port, base::Instant now) {

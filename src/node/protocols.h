@@ -20,7 +20,8 @@ inline constexpr std::size_t tolerated_max = 64;  // links of strangers that sta
 enum class Use { yes, no };
 // What a node does for its swarm besides sessions; everybody is best off when all do both.
 struct SwarmServices {
-    Use gossip = Use::yes;  // sealed gossip over GossipSub
+    Use gossip = Use::yes;     // sealed gossip over GossipSub
+    Use discovery = Use::yes;  // addresses of members in a Kademlia of theirs
 };
 
 // What a member may open; a stranger gets identify and ping, and at the coordinator the join.

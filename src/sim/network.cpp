@@ -96,6 +96,22 @@ void Network::plug(Address const& at) {
     endpoints_[index_of(at)].is_unplugged = false;
 }
 
+void Network::move(Address const& from, Address const& to, base::Instant now) {
+    auto const who = index_of(from);
+    auto const connections = endpoints_[who].connections;
+    for (auto const& [id, where] : connections) {
+        for (auto const side : {where.second, 1 - where.second}) {
+            auto const wire = wires_.find(where.first);
+            if (wire == wires_.end()) break;
+            lose(wire->second.sides[side], {Code::unavailable, "network is unreachable"}, now);
+        }
+        forget_if_over(where.first);
+    }
+    indices_.erase(from);
+    indices_[to] = who;
+    endpoints_[who].at = to;
+}
+
 void Network::hide(Address const& at) {
     endpoints_[index_of(at)].is_hidden = true;
 }

@@ -60,6 +60,9 @@ public:
     // A machine that is unplugged hears nothing and is not heard; nobody is told.
     void unplug(Address const& at);
     void plug(Address const& at);
+    // A machine gets another address, like a laptop that is carried home: its connections break,
+    // and who dials the old address finds nobody. From now on it is `to` in every call here.
+    void move(Address const& from, Address const& to, base::Instant now);
     // A machine behind a router: it dials, but nobody dials it.
     void hide(Address const& at);
     // Breaks the `which`-th connection (modulo their number): what was on the way is lost, from

@@ -6,14 +6,17 @@ namespace kith::node {
 
 void Peer::failed(std::string reason, base::Instant now) {
     last_error = std::move(reason);
+    ++failures;
     dialling.reset();
     dial_at = now + backoff;
     backoff = std::min(backoff * 2, redial_max);
 }
 
 std::optional<wire::Multiaddr> Peer::pick_address() {
-    for (std::size_t tries = 0; tries < addresses.size(); ++tries) {
-        auto const& text = addresses[next_address++ % addresses.size()];
+    auto const all = addresses.size() + found.size();
+    for (std::size_t tries = 0; tries < all; ++tries) {
+        auto const at = next_address++ % all;
+        auto const& text = at < found.size() ? found[at] : addresses[at - found.size()];
         auto parsed = wire::Multiaddr::from_text(text);
         if (parsed && parsed->tcp_endpoint()) return std::move(*parsed);
     }

@@ -29,6 +29,7 @@ struct PeerView {
     bool connected = false;           // link up and admitted
     bool session = false;             // Tier 1 stands
     Path path = Path::direct;         // of the link, when connected
+    std::string remote_ip;            // where the direct link goes; empty: none
     std::uint32_t round_trip_us = 0;  // over the link, as last measured; 0: not yet
     std::string nickname;             // empty: none known; anybody's may be the same
     double trust = 0.5;
@@ -38,6 +39,7 @@ struct PeerView {
 
 struct Peer {
     std::vector<std::string> addresses;  // multiaddrs, as the coordinator or the token told
+    std::vector<std::string> found;      // as the member itself signed them, by discovery
     std::size_t next_address = 0;
     std::optional<ports::ConnectionId> dialling;
     std::optional<ports::ConnectionId> link;  // admitted
@@ -53,6 +55,7 @@ struct Peer {
     std::uint64_t dropped_messages = 0;
     base::Instant dial_at;
     base::Duration backoff = redial_first;
+    std::size_t failures = 0;  // in a row
     std::string last_error;
 
     void failed(std::string reason, base::Instant now);

@@ -65,6 +65,7 @@ bool IdentifyService::on_event(HostEvent const& event, Instant now) {
     }
     if (std::holds_alternative<LinkDown>(event.what)) {
         peers_.erase(id);
+        heard_.erase(id);
         std::erase_if(streams_, [id](auto const& entry) { return entry.first.connection == id; });
         return false;
     }
@@ -168,7 +169,7 @@ void IdentifyService::on_ended(Carrier const& at, Instant now) {
         auto said = reading->reader.finish();
         auto const kind = reading->kind;
         edges_.host.close_write(at.connection, at.stream);
-        if (said) learn(peers_.at(at.connection), std::move(*said), kind, now);
+        if (said) learn(at.connection, std::move(*said), kind, now);
     }
     streams_.erase(at);
 }
@@ -224,7 +225,9 @@ void IdentifyService::push(ConnectionId id, Peer const& peer, Instant now) {
 }
 
 // In a push, what is not there has not changed. A bad peer record is as good as none.
-void IdentifyService::learn(Peer& peer, identify::Info said, Reading::Kind kind, Instant now) {
+void IdentifyService::learn(ConnectionId id, identify::Info said, Reading::Kind kind, Instant now) {
+    auto& peer = peers_.at(id);
+    heard_.insert(id);
     if (said.observed_address && peer.audience == Audience::member && peer.path == Path::direct) {
         auto seen = without_peer(*said.observed_address);
         if (seen && peer.direction == Direction::outbound) seen = ip_alone(*seen);

@@ -17,7 +17,9 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -68,6 +70,9 @@ public:
 
     // nullptr: nothing heard yet, or no such link.
     [[nodiscard]] PeerIdentity const* peer(ports::ConnectionId id) const;
+    // Links whose peer() has become another since the last call, each once; links that are down by
+    // now may be among them.
+    [[nodiscard]] std::set<ports::ConnectionId> take_heard() { return std::exchange(heard_, {}); }
     // Our own addresses as enough others see them: "/ip4|ip6/..." from links that we dialled, with
     // "/tcp/PORT" from links that they did.
     [[nodiscard]] std::vector<wire::Multiaddr> observed(base::Instant now) const {
@@ -107,7 +112,8 @@ private:
     void accept_ping(Carrier const& at);
     void ask(ports::ConnectionId id, Peer const& peer, base::Instant now);
     void push(ports::ConnectionId id, Peer const& peer, base::Instant now);
-    void learn(Peer& peer, proto::identify::Info said, Reading::Kind kind, base::Instant now);
+    void learn(ports::ConnectionId id, proto::identify::Info said, Reading::Kind kind,
+               base::Instant now);
     void echo(Carrier const& at, Pinged& ping);
     [[nodiscard]] static std::optional<base::Instant> deadline_of(Stream const& stream);
     [[nodiscard]] base::Bytes statement(Peer const& peer) const;
@@ -117,6 +123,7 @@ private:
     std::uint64_t record_seq_ = 0;  // of addresses_
     std::map<ports::ConnectionId, Peer> peers_;
     std::map<Carrier, Stream> streams_;
+    std::set<ports::ConnectionId> heard_;
     proto::identify::ObservedAddresses observed_;
 };
 

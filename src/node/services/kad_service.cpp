@@ -44,10 +44,12 @@ struct KadService::Dial {
     ConnectionId id;
 };
 
-KadService::KadService(Host& host, kad::KadOptions options, std::string protocol, ports::Rng& rng)
+KadService::KadService(Host& host, kad::KadOptions options, std::string protocol, ports::Rng& rng,
+                       KadDials dials)
     : host_(host),
       protocol_(std::move(protocol)),
       mode_(options.mode),
+      dials_allowed_(dials),
       kad_(std::move(options), rng) {}
 KadService::~KadService() = default;
 
@@ -242,7 +244,9 @@ std::optional<ConnectionId> KadService::connection_to(PeerId const& peer) const 
 
 void KadService::request(kad::SendRequest request, kad::Now now) {
     if (auto const id = connection_to(request.peer)) return send(*id, std::move(request), now);
-    dial(std::move(request), now);
+    if (dials_allowed_ == KadDials::yes) return dial(std::move(request), now);
+    kad_.on_request_failed(request.id,
+                           {.code = Code::unavailable, .message = "there is no link to it"}, now);
 }
 
 void KadService::dial(kad::SendRequest request, kad::Now now) {

@@ -41,13 +41,16 @@ inline constexpr base::Duration kad_connection_idle_max = std::chrono::minutes(2
 using KadEvent =
     std::variant<proto::kad::QueryFinished, proto::kad::Republished, proto::kad::BadRecord>;
 
+// Whether it makes connections, or asks only whom the owner has one to.
+enum class KadDials { yes, no };
 enum class Taken { yes, no };  // whether an event was about a stream of this service
 
 class KadService {
 public:
     // `host` and `rng` must outlive the service. In server mode the owner lets the host accept
     // `protocol` (HostOptions::accepted_protocols, Host::set_accepted_protocols).
-    KadService(Host& host, proto::kad::KadOptions options, std::string protocol, ports::Rng& rng);
+    KadService(Host& host, proto::kad::KadOptions options, std::string protocol, ports::Rng& rng,
+               KadDials dials = KadDials::yes);
     ~KadService();
     KadService(KadService const&) = delete;
     KadService& operator=(KadService const&) = delete;
@@ -63,6 +66,7 @@ public:
 
     // For commands; call pump() behind them.
     [[nodiscard]] proto::kad::Kad& kad() { return kad_; }
+    [[nodiscard]] proto::kad::Kad const& kad() const { return kad_; }
     void pump(proto::kad::Now now);
 
     std::optional<KadEvent> poll_event();
@@ -100,6 +104,7 @@ private:
     Host& host_;
     std::string protocol_;
     proto::kad::Mode mode_;
+    KadDials dials_allowed_;
     proto::kad::Kad kad_;
     std::map<ports::ConnectionId, Connection> connections_;
     std::map<identity::PeerId, std::set<ports::ConnectionId>> by_peer_;

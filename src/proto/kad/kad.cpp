@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/sabotage.h"
 #include "proto/kad/kad_state.h"
 
 namespace kith::proto::kad {
@@ -43,7 +44,17 @@ void Kad::set_addresses(std::vector<wire::Multiaddr> addresses) {
 
 // ---- peers ----
 
+bool Kad::admits(PeerId const& peer) const {
+    return KITH_GUARD("S88.admits", !options_.admits || options_.admits(peer));
+}
+
+void Kad::forget_unadmitted() {
+    std::erase_if(ready_, [this](auto const& entry) { return !admits(entry.first); });
+    table_.remove_if([this](PeerId const& peer) { return !admits(peer); });
+}
+
 void Kad::on_peer_ready(ReadyPeer ready, Now now) {
+    if (!admits(ready.peer.id)) return;
     // What we would not dial ourselves we do not tell others either.
     keep_reachable(options_.reach, ready.peer.addresses);
     limit_addresses(ready.peer);
@@ -85,6 +96,7 @@ Status Kad::spend(PeerId const& peer, Now now) {
 Result<std::optional<Bytes>> Kad::on_request(PeerId const& peer, ByteView bytes, Now now) {
     if (options_.mode == Mode::client)
         return fail(Code::unsupported, "kad: this node is a client only");
+    if (!admits(peer)) return fail(Code::forbidden, "kad: this peer is not admitted");
     KITH_TRY(spend(peer, now));
     auto const request = KITH_TRY(decode(bytes));
     table_.on_alive(peer, now.instant);

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -62,6 +63,9 @@ struct KadOptions {
     // Addresses that count for no network limit; loopback never does. A team behind one NAT or in
     // one office needs this: without it three of them are known to each other.
     GroupExempt group_exempt;
+    // Whom we ask, answer, dial and name; everybody when empty. A closed group (the members of a
+    // swarm) leaves no place for Sybils (S88). May change: then call forget_unadmitted().
+    std::function<bool(identity::PeerId const&)> admits = {};
     LookupOptions lookup;
     StoreLimits store;
 };
@@ -84,9 +88,11 @@ public:
     // changed. on_peer_gone: the last connection to it is down.
     void on_peer_ready(ReadyPeer ready, Now now);
     void on_peer_gone(identity::PeerId const& peer, Now now);
+    void forget_unadmitted();
 
     // The answer to write, or nothing to write. An error: reset the stream. Code::too_large: it
-    // asks faster than request_refill allows, or a limit of the store.
+    // asks faster than request_refill allows, or a limit of the store. Code::forbidden: not
+    // admitted.
     base::Result<std::optional<base::Bytes>> on_request(identity::PeerId const& peer,
                                                         base::ByteView bytes, Now now);
     // For an id that is over or was cancelled: no effect. A failure is held against the peer unless
@@ -128,6 +134,7 @@ private:
     enum class Kind { find_peer, get_value, put_value, find_providers, provide };
     enum class Origin { command, republish, refresh };
 
+    [[nodiscard]] bool admits(identity::PeerId const& peer) const;
     base::Status spend(identity::PeerId const& peer, Now now);
     base::Result<Query*> start(Kind kind, Origin origin, base::Bytes key, Now now);
     base::Result<Query*> publish_value(Origin origin, base::Bytes key, base::ByteView body,

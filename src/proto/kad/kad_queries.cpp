@@ -232,7 +232,7 @@ void Kad::take_answer(Request const& request, ByteView bytes, Now now) {
 
 std::vector<PeerInfo> Kad::usable(std::vector<PeerInfo> peers, Now now) const {
     std::erase_if(peers, [this, now](PeerInfo& peer) {
-        if (peer.id == options_.self.id) return true;
+        if (peer.id == options_.self.id || !admits(peer.id)) return true;
         std::erase_if(peer.addresses, [&](wire::Multiaddr const& address) {
             return !is_reachable(options_.reach, address) ||
                    failed_.has(peer.id, address, now.instant);

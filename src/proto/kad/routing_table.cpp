@@ -111,6 +111,17 @@ void RoutingTable::remove(PeerId const& peer) {
     if (entry != bucket->entries.end()) replace(*bucket, entry);
 }
 
+void RoutingTable::remove_if(std::function<bool(PeerId const&)> const& is_unwanted) {
+    std::vector<PeerId> unwanted;
+    for (auto const& [length, bucket] : buckets_) {
+        if (bucket.waiting && is_unwanted(bucket.waiting->peer.id))
+            unwanted.push_back(bucket.waiting->peer.id);
+        for (auto const& entry : bucket.entries)
+            if (is_unwanted(entry.peer.id)) unwanted.push_back(entry.peer.id);
+    }
+    for (auto const& peer : unwanted) remove(peer);
+}
+
 std::optional<PeerId> RoutingTable::poll_probe(Instant now) {
     for (auto& [length, bucket] : buckets_) {
         if (!bucket.waiting || bucket.entries.empty()) continue;

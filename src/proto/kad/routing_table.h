@@ -10,6 +10,7 @@
 // the connection really came from. 3. at most table_peers_max entries, one waiting peer a bucket.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -50,6 +51,7 @@ public:
     // It did not answer: leaves at failures_max, or at once when another waits for the place.
     void on_failed(identity::PeerId const& peer, base::Instant now);
     void remove(identity::PeerId const& peer);  // it stopped serving
+    void remove_if(std::function<bool(identity::PeerId const&)> const& is_unwanted);
 
     // The oldest peer of a bucket in which another waits; at most one per bucket and
     // probe_interval. Ask it anything, then report on_alive or on_failed.
