@@ -243,6 +243,7 @@ void Hostile::on_stream_bytes(base::ByteView bytes) {
         tensors.push_back(activation.tensor);
         activation.tensor = content_of(identity, activation);
         activations.push_back(std::move(activation));
+        if (on_activation) on_activation(activations.back());
     }
 }
 

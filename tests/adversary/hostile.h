@@ -76,6 +76,7 @@ public:
     std::vector<base::Bytes> tensors;                 // of the same, as Tier 1 gave them
     std::vector<base::Bytes> frames;                  // as they came out of the link, still sealed
     std::function<void(wire::v1::Control const&)> on_control;
+    std::function<void(node::OpenedActivation const&)> on_activation;
 
     [[nodiscard]] proto::membership::VerifiedList const& list() const { return *list_; }
     [[nodiscard]] node::Swarm const& swarm() const { return *swarm_; }

@@ -44,7 +44,8 @@ Ask::Ask(Options options, ModelStore store, node::Node& node, ports::Pool& pool)
                             node_.log("a fetched shard is not used: " + status.error().message);
                     });
                 }),
-      server_(node, store_, pool) {}
+      server_(node, store_, pool),
+      checks_(node, [this](LoadedModel const& model) { return holders(model); }) {}
 
 Ask::~Ask() = default;
 
@@ -105,7 +106,7 @@ base::Result<std::vector<Stage>> Ask::plan_route(LoadedModel const& model,
 }
 
 RouteView Ask::view_of(LoadedModel const& model, std::vector<Stage> const& stages,
-                       PrivacyFlags flags) const {
+                       PrivacyFlags flags, std::optional<SpotChecks::Drawn> const& check) const {
     std::vector<Hop> hops;
     hops.reserve(stages.size());
     for (auto const& stage : stages)
@@ -115,12 +116,27 @@ RouteView Ask::view_of(LoadedModel const& model, std::vector<Stage> const& stage
                         .layers_end = stage.layers.end,
                         .does_embedding = stage.does_embedding,
                         .does_head = stage.does_head});
-    return who_sees_what(model.manifest.name, std::move(hops), flags);
+    std::optional<Hop> checker;
+    if (check) {
+        auto const part = remote_hops(stages).at(check->hop);
+        checker = Hop{.node = check->checker.to_short(),
+                      .layers_begin = part.layers_begin(),
+                      .layers_end = part.layers_end(),
+                      .does_embedding = part.does_embedding(),
+                      .does_head = part.does_head()};
+    }
+    return who_sees_what(model.manifest.name, std::move(hops), flags, std::move(checker));
 }
 
 base::Result<RouteView> Ask::planned_route(std::string const& wanted) const {
     auto const model = KITH_TRY(store_.find(wanted));
-    return view_of(*model, KITH_TRY(plan_route(*model, flags_)), flags_);
+    auto const stages = KITH_TRY(plan_route(*model, flags_));
+    auto view = view_of(*model, stages, flags_);
+    if (!remote_hops(stages).empty())
+        view.sentences.emplace_back(
+            "Of one question in 20, or in 4 where many members sit in one network, another member "
+            "computes a part again to check it, and then sees the same.");
+    return view;
 }
 
 namespace {
@@ -175,12 +191,17 @@ base::Result<LoadedModelPtr> Ask::model_for(std::string const& wanted) const {
     return model;
 }
 
-base::Result<Plan> Ask::make_plan(Waiting const& asked) const {
+base::Result<Plan> Ask::make_plan(Waiting const& asked) {
     Plan plan;
     plan.model = KITH_TRY(model_for(asked.model_id));
     plan.flags = flags_;
     plan.stages = KITH_TRY(plan_route(*plan.model, plan.flags));
-    plan.view = view_of(*plan.model, plan.stages, plan.flags);
+    auto const check = checks_.draw(plan.model, plan.stages);
+    plan.view = view_of(*plan.model, plan.stages, plan.flags, check);
+    if (check)
+        plan.on_record = [this, check = *check](RunRecord record) {
+            checks_.begin(std::move(record), check, now());
+        };
     plan.prompt = asked.prompt;
     plan.tokens_max = std::min<std::size_t>(asked.question.tokens_max,
                                             context_of(*plan.model) - plan.prompt.size());
@@ -305,6 +326,7 @@ void Ask::on_control(node::AuthenticatedControl const& message, base::Instant no
         for (auto const& [question, pipeline] : std::map(running_))
             if (id && pipeline->id() == *id)
                 pipeline->on_failed(message.sender(), message->stage_failed());
+        checks_.on_failed(message.sender(), message->stage_failed(), now);
         return;
     }
     exchange_.on_control(message, now);
@@ -318,6 +340,7 @@ void Ask::on_activation(node::AuthenticatedActivation message, base::Instant now
     for (auto const& [question, pipeline] : std::map(running_))
         if (id && pipeline->id() == *id)
             pipeline->on_result(message.sender(), result, message->tensor, now);
+    checks_.on_result(message.sender(), result, message->tensor, now);
 }
 
 void Ask::on_peer_up(identity::NodeId const& peer, base::Instant) {
@@ -329,6 +352,7 @@ void Ask::on_peer_down(identity::NodeId const& peer, base::Error const& reason, 
     exchange_.on_peer_down(peer, now);
     for (auto const& [question, pipeline] : std::map(running_))
         pipeline->on_peer_down(peer, reason);
+    checks_.on_peer_down(peer, reason, now);
 }
 
 std::optional<base::Instant> Ask::deadline() const {
@@ -336,6 +360,7 @@ std::optional<base::Instant> Ask::deadline() const {
     if (auto const when = exchange_.deadline(); when && *when < *earliest) earliest = when;
     for (auto const& [question, pipeline] : running_)
         if (auto const when = pipeline->deadline(); when && *when < *earliest) earliest = when;
+    if (auto const when = checks_.deadline(); when && *when < *earliest) earliest = when;
     return earliest;
 }
 
@@ -350,6 +375,7 @@ void Ask::on_deadline(base::Instant now) {
     }
     exchange_.on_deadline(now);
     for (auto const& [question, pipeline] : std::map(running_)) pipeline->on_deadline(now);
+    checks_.on_deadline(now);
 }
 
 }  // namespace kith::ask

@@ -12,6 +12,7 @@
 #include "feature/ask/pipeline.h"
 #include "feature/ask/service.h"
 #include "feature/ask/shard_exchange.h"
+#include "feature/ask/spot_checks.h"
 #include "feature/ask/stage_server.h"
 #include "node/node.h"
 
@@ -67,6 +68,7 @@ public:
     // What this machine or a member serves, for people: "guide: shards 1-3".
     [[nodiscard]] std::vector<std::string> serving(identity::NodeId const& node) const;
     [[nodiscard]] StageServer const& stage_server() const { return server_; }
+    [[nodiscard]] SpotChecks::Counts const& spot_checks() const { return checks_.counts(); }
 
     // --- node::Feature
     void on_control(node::AuthenticatedControl const& message, base::Instant now) override;
@@ -94,12 +96,12 @@ private:
     [[nodiscard]] std::vector<Holder> holders(LoadedModel const& model) const;
     [[nodiscard]] std::set<std::uint32_t> shards_elsewhere(std::string const& model_id) const;
     base::Result<LoadedModelPtr> model_for(std::string const& wanted) const;
-    base::Result<Plan> make_plan(Waiting const& asked) const;
+    base::Result<Plan> make_plan(Waiting const& asked);
     void tokenise(LoadedModelPtr const& model, std::vector<Message> messages, QuestionId id);
     void on_tokenised(QuestionId id, base::Result<std::vector<infer::TokenId>> prompt);
     base::Result<std::vector<Stage>> plan_route(LoadedModel const& model, PrivacyFlags flags) const;
     RouteView view_of(LoadedModel const& model, std::vector<Stage> const& stages,
-                      PrivacyFlags flags) const;
+                      PrivacyFlags flags, std::optional<SpotChecks::Drawn> const& check = {}) const;
     base::Status start_question(Waiting const& asked);
     void start_waiting();
     [[nodiscard]] base::Instant now() const { return node_.clock().now(); }
@@ -111,6 +113,7 @@ private:
     ports::Pool& pool_;
     ShardExchange exchange_;
     StageServer server_;
+    SpotChecks checks_;
     std::map<QuestionId, std::shared_ptr<Pipeline>> running_;
     std::deque<Waiting> waiting_;  // in the order they were asked
     QuestionId next_id_ = 1;

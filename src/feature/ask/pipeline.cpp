@@ -15,26 +15,10 @@ using base::fail;
 
 namespace {
 
-constexpr std::size_t sentence_bytes_max = 200;  // of what another machine says went wrong
-
-bool is_empty_part(Stage const& stage) {
-    return stage.layers.begin == stage.layers.end && !stage.does_embedding && !stage.does_head;
-}
-
 Sequence::Part part_of(Stage const& stage) {
     return {.layers = stage.layers,
             .does_embedding = stage.does_embedding,
             .does_head = stage.does_head};
-}
-
-wire::v1::RouteHop hop_of(Stage const& stage) {
-    wire::v1::RouteHop hop;
-    hop.set_node_id(base::to_text(stage.node.bytes));
-    hop.set_layers_begin(stage.layers.begin);
-    hop.set_layers_end(stage.layers.end);
-    hop.set_does_embedding(stage.does_embedding);
-    hop.set_does_head(stage.does_head);
-    return hop;
 }
 
 }  // namespace
@@ -73,38 +57,21 @@ base::Status Pipeline::prepare() {
         return std::make_shared<Sequence>(
             KITH_TRY(Sequence::create(plan_.model, part_of(stage), positions_max, plan_.sampling)));
     };
-    auto begin = plan_.stages.begin();
-    auto end = plan_.stages.end();
-    if (begin->is_self) first_ = KITH_TRY(local(*begin++));
-    if (begin == end) {
+    auto const& front = plan_.stages.front();
+    auto const& back = plan_.stages.back();
+    if (front.is_self) first_ = KITH_TRY(local(front));
+    if (plan_.stages.size() == 1)
         last_ = first_;
-    } else if ((end - 1)->is_self) {
-        last_ = KITH_TRY(local(*--end));
-    }
-    for (auto stage = begin; stage != end; ++stage)
-        if (!is_empty_part(*stage)) hops_.push_back(hop_of(*stage));
-    return hops_.empty() ? base::Status{} : prepare_seals();
-}
-
-// Tier 2: a key of this question alone; its private half does not outlive this function.
-base::Status Pipeline::prepare_seals() {
-    crypto::X25519PrivateKey request_key;
-    KITH_TRY(node_.rng().fill(request_key.mutable_view()));
-    request_key_ = crypto::x25519_public_key(request_key);
-    auto const channel =
-        [&](wire::v1::RouteHop const& hop,
-            proto::seal::Direction direction) -> base::Result<proto::seal::Channel> {
-        auto const stage = KITH_TRY(parse_node_id(hop.node_id()));
-        auto const* list = node_.registry() != nullptr ? node_.registry()->list() : nullptr;
-        auto const* member = list != nullptr ? list->find(stage) : nullptr;
-        if (member == nullptr)
-            return fail(Code::unavailable, "a machine of the route is no member any more");
-        return proto::seal::Channel::at_asker(
-            request_key, member->static_key(),
-            {.request = id_, .asker = node_.identity().node_id(), .stage = stage}, direction);
-    };
-    to_first_ = KITH_TRY(channel(hops_.front(), proto::seal::Direction::prompt));
-    from_last_ = KITH_TRY(channel(hops_.back(), proto::seal::Direction::answer));
+    else if (back.is_self)
+        last_ = KITH_TRY(local(back));
+    RemoteRun::Options run{.model = plan_.model,
+                           .hops = remote_hops(plan_.stages),
+                           .id = id_,
+                           .positions_max = positions_max,
+                           .sampling = plan_.sampling};
+    if (run.hops.empty()) return {};
+    if (plan_.on_record) recorder_.emplace(run);
+    remote_ = KITH_TRY(RemoteRun::create(node_, std::move(run)));
     return {};
 }
 
@@ -149,81 +116,37 @@ void Pipeline::step(std::vector<infer::TokenId> tokens, base::Instant now) {
 
 void Pipeline::after_first(base::Status status, std::vector<float> hidden) {
     if (!status) return fail_with(status.error());
-    if (hops_.empty()) return run_last(std::move(hidden));
-    send_step(hidden);
+    if (!remote_) return run_last(std::move(hidden));
+    send_step(std::move(hidden));
 }
 
-void Pipeline::send_step(std::vector<float> const& hidden) {
-    wire::v1::StageMessage message;
-    auto* forward = message.mutable_forward();
-    forward->set_request_id(base::to_text(id_));
-    forward->set_asker(base::to_text(node_.identity().node_id().bytes));
-    forward->set_model_id(base::to_text(base::from_hex(plan_.model->id).value_or(base::Bytes{})));
-    forward->set_step(step_);
-    forward->set_position(static_cast<std::uint32_t>(position_));
-    forward->set_rows(static_cast<std::uint32_t>(rows_));
-    forward->set_hidden(static_cast<std::uint32_t>(plan_.model->manifest.hidden_size));
-    forward->set_positions_max(static_cast<std::uint32_t>(plan_.prompt.size() + plan_.tokens_max));
-    for (auto const& hop : hops_) *forward->add_hops() = hop;
+void Pipeline::send_step(std::vector<float> hidden) {
     // With a local last part that has layers every row must come back; else only the last one
     // counts.
     bool const needs_all_rows = last_ && last_->part().layers.begin != last_->part().layers.end;
-    forward->set_last_row_only(!needs_all_rows && step_is_last_of_prompt());
-    if (hops_.back().does_head()) {
-        auto* sampling = forward->mutable_sampling();
-        sampling->set_temperature(plan_.sampling.temperature);
-        sampling->set_top_p(plan_.sampling.top_p);
-        sampling->set_top_k(static_cast<std::uint32_t>(plan_.sampling.top_k));
-        sampling->set_seed(plan_.sampling.seed);
-    }
-    forward->set_request_key(base::to_text(request_key_));
+    RemoteRun::Step step{.position = position_,
+                         .rows = rows_,
+                         .last_row_only = !needs_all_rows && step_is_last_of_prompt(),
+                         .input = std::move(hidden)};
     // The one place where token ids leave this machine, and only when no privacy flag forbids it
     // (S66).
     bool const tokens_allowed = !plan_.flags.local_embedding_privacy;
-    bool const sends_tokens =
-        hops_.front().does_embedding() && KITH_GUARD("S66.tokens_stay", tokens_allowed);
-    forward->set_pre_embedded(!sends_tokens);
-    auto const content =
-        sends_tokens ? encode_tokens(tokens_) : base::to_bytes(tensor_bytes(hidden));
-    auto const to = parse_node_id(hops_.front().node_id());
-    KITH_ASSERT(to.has_value());
-    waiting_for_hops_ = true;
-    auto const sent = [&]() -> base::Status {
-        auto const sealed = KITH_TRY(to_first_->seal(step_, bound_fields(*forward), content));
-        return node_.send(*to, message, sealed);
-    }();
-    if (!sent)
-        fail_with({sent.error().code,
-                   "the question cannot be sent to " + hop_name(0) + ": " + sent.error().message});
+    if (remote_->hops().front().does_embedding() && KITH_GUARD("S66.tokens_stay", tokens_allowed))
+        step.input = tokens_;
+    if (recorder_) recorder_->on_step(step);
+    if (auto const sent = remote_->send(std::move(step)); !sent) fail_with(sent.error());
 }
 
 void Pipeline::on_result(identity::NodeId const& sender, wire::v1::StageResult const& result,
                          base::ByteView sealed, base::Instant now) {
-    bool const from_last_hop =
-        !hops_.empty() && hops_.back().node_id() == base::to_text(sender.bytes);
-    if (over_ || !waiting_for_hops_ || !from_last_hop || result.step() != step_) return;
-    auto const opened = from_last_->open(step_, bound_fields(result), sealed);
-    if (!opened)
-        return fail_with(
-            {opened.error().code, hop_name(hops_.size() - 1) + ": " + opened.error().message});
+    if (over_ || !remote_) return;
+    auto output = remote_->on_result(sender, result, sealed);
+    if (!output) return;
+    if (!*output) return fail_with(output->error());
     now_ = now;
-    waiting_for_hops_ = false;
-    if (hops_.back().does_head()) {
-        if (!step_is_last_of_prompt()) return step_done(std::nullopt);
-        auto const tokens = decode_tokens(opened->bytes(), result.has_token() ? 1 : 0);
-        if (!tokens || tokens->empty() ||
-            static_cast<std::uint64_t>(tokens->front()) >= plan_.model->manifest.vocabulary_size)
-            return fail_with(
-                {Code::invalid, hop_name(hops_.size() - 1) + " answered without a usable token"});
-        return step_done(tokens->front());
-    }
-    bool const all_rows = last_->part().layers.begin != last_->part().layers.end;
-    auto const rows = all_rows || !step_is_last_of_prompt() ? rows_ : std::size_t{1};
-    auto hidden = decode_tensor(opened->bytes(), result.rows(), plan_.model->manifest.hidden_size);
-    if (!hidden || result.rows() != rows)
-        return fail_with({Code::invalid, hop_name(hops_.size() - 1) +
-                                             " answered with a tensor of the wrong shape"});
-    run_last(std::move(*hidden));
+    if (recorder_) recorder_->on_output(**output);
+    if (remote_->hops().back().does_head()) return step_done((*output)->token);
+    run_last(std::move((*output)->hidden));
 }
 
 void Pipeline::run_last(std::vector<float> hidden) {
@@ -291,6 +214,7 @@ void Pipeline::finish(FinishReason reason) {
     over_ = true;
     credit_hops();
     close_hops();
+    if (recorder_) plan_.on_record(recorder_->take());
     listener_(Finished{.reason = reason,
                        .prompt_tokens = static_cast<std::uint32_t>(plan_.prompt.size()),
                        .completion_tokens = static_cast<std::uint32_t>(generated_)});
@@ -299,7 +223,8 @@ void Pipeline::finish(FinishReason reason) {
 
 // S33: each machine whose part of the answer arrived, once per question.
 void Pipeline::credit_hops() {
-    for (auto const& hop : hops_)
+    if (!remote_) return;
+    for (auto const& hop : remote_->hops())
         if (auto const node = parse_node_id(hop.node_id()); node)
             node_.note_inference_success(*node, id_, now_);
 }
@@ -321,43 +246,25 @@ void Pipeline::cancel() {
 void Pipeline::close_hops() {
     *cancelled_ = true;
     deadline_.reset();
-    for (auto const& hop : hops_) {
-        auto const to = parse_node_id(hop.node_id());
-        wire::v1::Control control;
-        control.mutable_stage_close()->set_request_id(base::to_text(id_));
-        if (to) (void)node_.send(*to, control);
-    }
-}
-
-std::string Pipeline::hop_name(std::size_t hop) const {
-    auto const& stage = hops_[hop];
-    auto const node = parse_node_id(stage.node_id());
-    return "stage " + (node ? node->to_short() : std::string("?")) + " (layers " +
-           std::to_string(stage.layers_begin()) + " to " + std::to_string(stage.layers_end()) + ")";
+    if (remote_) remote_->close();
 }
 
 void Pipeline::on_failed(identity::NodeId const& sender, wire::v1::StageFailed const& failed) {
-    for (std::size_t hop = 0; hop < hops_.size(); ++hop) {
-        if (hops_[hop].node_id() != base::to_text(sender.bytes)) continue;
-        auto const sentence = base::one_line(failed.sentence(), sentence_bytes_max);
-        return fail_with({Code::unavailable, hop_name(hop) + " could not compute: " + sentence});
-    }
+    if (auto error = remote_ ? remote_->failure(sender, failed) : std::nullopt)
+        fail_with(std::move(*error));
 }
 
 void Pipeline::on_peer_down(identity::NodeId const& peer, base::Error const& reason) {
-    for (std::size_t hop = 0; hop < hops_.size(); ++hop)
-        if (hops_[hop].node_id() == base::to_text(peer.bytes))
-            return fail_with({Code::unavailable, hop_name(hop) +
-                                                     " was lost in the middle of the answer (" +
-                                                     reason.message + "); ask again"});
+    if (auto error = remote_ ? remote_->loss(peer, reason) : std::nullopt)
+        fail_with(std::move(*error));
 }
 
 void Pipeline::on_deadline(base::Instant now) {
     if (over_ || !deadline_ || now < *deadline_) return;
-    fail_with({Code::timeout,
-               waiting_for_hops_
-                   ? hop_name(0) + " or a stage behind it did not answer in time; ask again"
-                   : "this machine was too slow to compute its part"});
+    fail_with({Code::timeout, remote_ && remote_->is_waiting()
+                                  ? remote_->hop_name(0) +
+                                        " or a stage behind it did not answer in time; ask again"
+                                  : "this machine was too slow to compute its part"});
 }
 
 }  // namespace kith::ask

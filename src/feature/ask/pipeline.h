@@ -15,13 +15,13 @@
 #include <string>
 #include <vector>
 
-#include "crypto/x25519.h"
+#include "feature/ask/remote_run.h"
+#include "feature/ask/run_record.h"
 #include "feature/ask/sequence.h"
 #include "feature/ask/service.h"
 #include "feature/ask/stage_server.h"
 #include "node/node.h"
 #include "ports/pool.h"
-#include "proto/seal/request_seal.h"
 #include "schema/wire.pb.h"
 
 namespace kith::ask {
@@ -40,6 +40,9 @@ struct Plan {
     std::size_t tokens_max = 0;  // generated
     infer::SamplerOptions sampling;
     std::vector<std::string> stop;
+    // Set when this question will be spot-checked: gets what the remote part was given and gave,
+    // once, when the question is finished.
+    std::function<void(RunRecord)> on_record;
 };
 
 class Pipeline : public std::enable_shared_from_this<Pipeline> {
@@ -73,8 +76,7 @@ private:
 
     void step(std::vector<infer::TokenId> tokens, base::Instant now);
     void after_first(base::Status status, std::vector<float> hidden);
-    base::Status prepare_seals();
-    void send_step(std::vector<float> const& hidden);
+    void send_step(std::vector<float> hidden);
     void run_last(std::vector<float> hidden);
     void after_last(base::Status status, std::optional<infer::TokenId> token);
     void step_done(std::optional<infer::TokenId> token);
@@ -84,7 +86,6 @@ private:
     void fail_with(base::Error error);
     void credit_hops();
     void close_hops();
-    [[nodiscard]] std::string hop_name(std::size_t hop) const;
     [[nodiscard]] bool step_is_last_of_prompt() const {
         return position_ + rows_ >= plan_.prompt.size();
     }
@@ -98,11 +99,9 @@ private:
     RequestId id_;
     Listener listener_;
     Ended ended_;
-    std::vector<wire::v1::RouteHop> hops_;           // remote run; may pass through this node
-    crypto::X25519PublicKey request_key_{};          // of this question (Tier 2); with hops only
-    std::optional<proto::seal::Channel> to_first_;   // seals prompts to the first hop
-    std::optional<proto::seal::Channel> from_last_;  // opens answers of the last hop
-    std::shared_ptr<Sequence> first_;                // local front, if any
+    std::optional<RemoteRun> remote_;      // the hops, if any
+    std::optional<RunRecorder> recorder_;  // of what the hops got and gave, for a spot check
+    std::shared_ptr<Sequence> first_;      // local front, if any
     std::shared_ptr<Sequence> last_;  // local back, if any; the same as first_ when all is local
     std::shared_ptr<std::atomic<bool>> cancelled_;
     std::unique_ptr<infer::StreamingDecoder> decoder_;
@@ -113,7 +112,6 @@ private:
     std::vector<infer::TokenId> tokens_;  // of the step under way
     std::size_t generated_ = 0;
     bool over_ = false;
-    bool waiting_for_hops_ = false;
     base::Instant now_;
     std::optional<base::Instant> deadline_;
 };

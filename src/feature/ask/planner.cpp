@@ -43,6 +43,17 @@ std::uint32_t reach_back(Holder const& holder, std::uint32_t end) {
     return begin;
 }
 
+}  // namespace
+
+bool can_compute(Holder const& holder, Stage const& part) {
+    if (part.does_embedding ? !holder.has_embedding : !holder.takes_embeddings) return false;
+    if (part.does_head && !holder.has_head) return false;
+    return part.layers.begin == part.layers.end ||
+           reach(holder, part.layers.begin) >= part.layers.end;
+}
+
+namespace {
+
 Holder const* pick(std::vector<Holder> const& holders, auto const& score) {
     Holder const* best = nullptr;
     for (auto const& holder : holders) {

@@ -36,6 +36,10 @@ struct Holder {
     std::uint32_t weight = 1'000'000;
 };
 
+struct Stage;
+// Whether `holder` could compute this part, given vectors where it embeds nothing itself.
+bool can_compute(Holder const& holder, Stage const& part);
+
 struct Stage {
     identity::NodeId node;
     bool is_self = false;

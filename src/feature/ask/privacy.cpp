@@ -87,10 +87,12 @@ PrivacyFlags effective(PrivacyFlags configured) {
     return configured;
 }
 
-RouteView who_sees_what(std::string model, std::vector<Hop> hops, PrivacyFlags flags) {
+RouteView who_sees_what(std::string model, std::vector<Hop> hops, PrivacyFlags flags,
+                        std::optional<Hop> checker) {
     RouteView view{.model = std::move(model),
                    .flags = flags,
                    .hops = std::move(hops),
+                   .checker = std::move(checker),
                    .rows = {},
                    .sentences = {}};
     // The asker is always there: author of the prompt, reader of the answer.
@@ -115,6 +117,15 @@ RouteView who_sees_what(std::string model, std::vector<Hop> hops, PrivacyFlags f
         }
     }
     view.sentences = sentences_for(view.hops);
+    if (view.checker) {
+        auto& row = row_of(view.rows, *view.checker);
+        row.part += (row.part.empty() ? "check of " : ", check of ") + part_text(*view.checker);
+        see_as_remote(row, *view.checker);
+        view.sentences.push_back(
+            view.checker->node + " computes " + part_text(*view.checker) +
+            " again afterwards, to check it, and sees what that machine sees. If the results "
+            "differ, other members that hold these layers are asked too.");
+    }
     return view;
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,11 +61,13 @@ struct RouteView {
     std::string model;
     PrivacyFlags flags;  // as effective for this route
     std::vector<Hop> hops;
+    std::optional<Hop> checker;          // computes one of the hops again afterwards (S70)
     std::vector<SightRow> rows;          // one per distinct machine, asker first
     std::vector<std::string> sentences;  // what is not protected on this route, in plain words
 };
 
-RouteView who_sees_what(std::string model, std::vector<Hop> hops, PrivacyFlags flags);
+RouteView who_sees_what(std::string model, std::vector<Hop> hops, PrivacyFlags flags,
+                        std::optional<Hop> checker = {});
 
 // Refuses a route that would break what the flags promise (S66, S72, S80): never downgrades.
 base::Status check_route(std::vector<Hop> const& hops, PrivacyFlags flags);
