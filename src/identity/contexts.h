@@ -17,6 +17,9 @@ inline constexpr std::string_view epoch = "kith/epoch/v1";
 inline constexpr std::string_view swarm = "kith/swarm/v1";
 inline constexpr std::string_view sealed_gossip = "kith/sealed-gossip/v1";
 inline constexpr std::string_view nickname = "kith/nickname/v1";
+inline constexpr std::string_view credit_offer = "kith/credit-offer/v1";
+inline constexpr std::string_view credit_receipt = "kith/credit-receipt/v1";
+inline constexpr std::string_view credit_report = "kith/credit-report/v1";
 inline constexpr std::string_view dht_record = "kith/dht-record/v1";
 
 }  // namespace kith::identity::context

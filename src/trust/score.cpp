@@ -28,6 +28,13 @@ Score Score::decayed(std::uint64_t cycles) const {
     return Score(deviation);
 }
 
+std::uint32_t balance_percentile(std::int64_t balance, std::span<std::int64_t const> balances) {
+    if (balances.empty()) return percentile_unit;
+    auto const not_above = static_cast<std::uint64_t>(
+        std::ranges::count_if(balances, [balance](auto other) { return other <= balance; }));
+    return static_cast<std::uint32_t>(not_above * percentile_unit / balances.size());
+}
+
 std::uint32_t scheduling_weight(std::uint32_t balance_percentile, Score score) {
     std::uint64_t const percentile = std::min(balance_percentile, percentile_unit);
     // 0.5 + trust = 1 + deviation; in millionths, so that the product fits 64 bits.

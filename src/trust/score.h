@@ -8,6 +8,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <span>
 
 namespace kith::trust {
 
@@ -38,6 +39,10 @@ private:
     explicit Score(std::int64_t deviation) : deviation_(deviation) {}
     std::int64_t deviation_ = 0;
 };
+
+// How many of `balances`, its own among them, are not above `balance`, in parts of percentile_unit:
+// where all are equal each is at the top, and the lowest of n still has one n-th.
+std::uint32_t balance_percentile(std::int64_t balance, std::span<std::int64_t const> balances);
 
 // C14: how much a peer weighs when work is handed out: the percentile of its balance (0 to
 // percentile_unit; larger is taken as that) times (0.5 + trust), in millionths: 0 to 1'500'000.

@@ -77,3 +77,13 @@ TEST_CASE("the weight in scheduling is the percentile of the balance times 0.5 +
     CHECK(scheduling_weight(300'000, Score()) < scheduling_weight(300'001, Score()));
     CHECK(scheduling_weight(300'000, Score()) < scheduling_weight(300'000, best));
 }
+
+TEST_CASE("C14: the percentile of a balance counts the balances that are not above it") {
+    std::int64_t const equal[] = {0, 0, 0};
+    CHECK(balance_percentile(0, equal) == percentile_unit);
+    std::int64_t const mixed[] = {-5, 0, 0, 9};
+    CHECK(balance_percentile(-5, mixed) == percentile_unit / 4);
+    CHECK(balance_percentile(0, mixed) == percentile_unit / 4 * 3);
+    CHECK(balance_percentile(9, mixed) == percentile_unit);
+    CHECK(balance_percentile(0, {}) == percentile_unit);
+}
