@@ -107,6 +107,11 @@ public:
     // S35: what it computed for the question `request` was wrong; counts once for each of the two.
     void note_spot_check_failed(identity::NodeId const& peer, base::ByteView request,
                                 base::Instant now);
+    // S34: a transaction of the peer with this node was applied; counts once for its id.
+    void note_transaction(identity::NodeId const& peer, base::ByteView id, base::Instant now);
+    // What a member said to a feature was bad: charged, counted and logged now and then.
+    void note_fault(trust::Fault fault, identity::NodeId const& sender, std::string const& sentence,
+                    base::Instant now);
     [[nodiscard]] std::string nickname_of(identity::NodeId const& node) const;  // empty: none known
     // What a person should look at, newest last; at most alarms_max.
     [[nodiscard]] std::vector<std::string> const& alarms() const { return upkeep_.alarms; }

@@ -190,6 +190,17 @@ void Node::note_spot_check_failed(NodeId const& peer, base::ByteView request, ba
     reputation_->note(peer, trust::TrustEvent::spot_check_fail, request, now);
 }
 
+void Node::note_transaction(NodeId const& peer, base::ByteView id, base::Instant now) {
+    if (peer == edges_.identity.node_id()) return;
+    reputation_->note_transaction(peer, edges_.identity.node_id(), id, now);
+}
+
+void Node::note_fault(trust::Fault fault, NodeId const& sender, std::string const& sentence,
+                      base::Instant now) {
+    reputation_->charge(fault, sender, sender, now);
+    note_dropped(sender, sentence);
+}
+
 // --- nicknames
 
 base::Status Node::load_nicknames() {

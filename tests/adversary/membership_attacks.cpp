@@ -266,7 +266,7 @@ TEST_CASE("P5: a session does not outlive the lease, not even for one message of
     bench.skip(30s);  // the lease is over and no timer has run yet, so the session still stands
     REQUIRE(member.session_ready());
     auto const self = base::to_text(member.identity.node_id().bytes);
-    std::vector<wire::v1::Control> messages(15);
+    std::vector<wire::v1::Control> messages(17);
     messages[0].mutable_shard_announce()->set_node_id(self);
     messages[1].mutable_manifest_request()->set_model("tiny");
     messages[2].mutable_manifest_reply()->set_model("tiny");
@@ -282,6 +282,8 @@ TEST_CASE("P5: a session does not outlive the lease, not even for one message of
     messages[12].mutable_binding_update()->set_binding("x");
     messages[13].mutable_epoch_secret();
     messages[14].mutable_identity_twin();
+    messages[15].mutable_credit_transaction()->set_from(self);
+    messages[16].mutable_credit_gossip()->set_node_id(self);
     std::set<int> kinds;
     for (auto const& message : messages) kinds.insert(message.body_case());
     REQUIRE(std::cmp_equal(kinds.size(), control_kinds_count()));

@@ -30,6 +30,9 @@ constexpr std::array rules{
     DispatchRule{MessageKind::binding_update, "BindingUpdate", Says::for_itself, ""},
     DispatchRule{MessageKind::epoch_secret, "EpochSecret", Says::for_itself, ""},
     DispatchRule{MessageKind::identity_twin, "IdentityTwin", Says::for_itself, ""},
+    DispatchRule{MessageKind::credit_transaction, "CreditTransaction", Says::as_party, "S18"},
+    DispatchRule{MessageKind::credit_gossip, "CreditGossip", Says::as_sender, "S19",
+                 Carried::by_gossip_too},
     DispatchRule{MessageKind::stage_forward, "StageForward", Says::in_route, "S72"},
     DispatchRule{MessageKind::stage_result, "StageResult", Says::for_itself, ""},
     DispatchRule{MessageKind::key_exchange, "EphemeralKeyExchange", Says::as_sender, "S21"},
@@ -39,6 +42,7 @@ constexpr std::array rules{
 struct Claimed {
     MessageKind kind;
     std::string_view node;
+    std::string_view other = {};  // of a message between two
 };
 std::optional<Claimed> claimed_by(Control const& control) {
     switch (control.body_case()) {
@@ -72,6 +76,11 @@ std::optional<Claimed> claimed_by(Control const& control) {
             return Claimed{MessageKind::health_pong, control.health_pong().node_id()};
         case Control::kNicknameGossip:
             return Claimed{MessageKind::nickname_gossip, control.nickname_gossip().node_id()};
+        case Control::kCreditTransaction:
+            return Claimed{MessageKind::credit_transaction, control.credit_transaction().from(),
+                           control.credit_transaction().to()};
+        case Control::kCreditGossip:
+            return Claimed{MessageKind::credit_gossip, control.credit_gossip().node_id()};
         case Control::BODY_NOT_SET:
             return std::nullopt;
     }
@@ -90,14 +99,26 @@ DispatchRule const& rule_of(MessageKind kind) {
     return *rule;
 }
 
-bool may_say(MessageKind kind, identity::NodeId const& sender, std::string_view claimed) {
-    if (rule_of(kind).says != Says::as_sender) return true;
-    return KITH_GUARD("S16.claimed_sender", base::equal(base::as_bytes(claimed), sender.bytes));
+bool may_say(MessageKind kind, identity::NodeId const& sender, std::string_view claimed,
+             std::string_view other) {
+    auto const is_sender = [&](std::string_view node) {
+        return base::equal(base::as_bytes(node), sender.bytes);
+    };
+    switch (rule_of(kind).says) {
+        case Says::for_itself:
+        case Says::in_route:
+            return true;
+        case Says::as_sender:
+            return KITH_GUARD("S16.claimed_sender", is_sender(claimed));
+        case Says::as_party:
+            return KITH_GUARD("S18.party", is_sender(claimed) || is_sender(other));
+    }
+    return false;
 }
 
 bool may_say(identity::NodeId const& sender, Control const& control) {
     auto const claimed = claimed_by(control);
-    return !claimed || may_say(claimed->kind, sender, claimed->node);
+    return !claimed || may_say(claimed->kind, sender, claimed->node, claimed->other);
 }
 
 bool may_be_gossip(Control const& control) {

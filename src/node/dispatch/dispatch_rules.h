@@ -17,6 +17,7 @@ namespace kith::node {
 enum class Says {
     for_itself,  // names no node
     as_sender,   // names a node, which must be the proved sender
+    as_party,    // names two nodes; the proved sender must be one of them
     in_route,    // names other nodes too: its handler compares them with the route (S72)
 };
 
@@ -42,6 +43,8 @@ enum class MessageKind {
     binding_update,
     epoch_secret,
     identity_twin,
+    credit_transaction,
+    credit_gossip,
     // tensor lane
     stage_forward,
     stage_result,
@@ -60,8 +63,10 @@ std::span<DispatchRule const> dispatch_rules();
 DispatchRule const& rule_of(MessageKind kind);
 
 // True: `sender`, which the link has proved, may say a message of this kind that claims to be of
-// `claimed` (the bytes of its field; ignored for kinds that name nobody).
-bool may_say(MessageKind kind, identity::NodeId const& sender, std::string_view claimed);
+// `claimed`, or to be between it and `other` (the bytes of their fields; ignored for kinds that
+// name nobody).
+bool may_say(MessageKind kind, identity::NodeId const& sender, std::string_view claimed,
+             std::string_view other = {});
 bool may_say(identity::NodeId const& sender, wire::v1::Control const& control);
 // False also for a message of no known kind.
 bool may_be_gossip(wire::v1::Control const& control);

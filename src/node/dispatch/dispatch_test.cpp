@@ -4,6 +4,7 @@
 
 #include "base/code_of.h"
 #include "crypto/secret.h"
+#include "node/dispatch/dispatch_rules.h"
 
 using namespace kith;
 using namespace kith::node;
@@ -131,4 +132,31 @@ TEST_CASE("a route has 64 hops and not one more, and its header 64 KiB") {
     CHECK(session.say(padded).has_value());
     padded.mutable_forward()->mutable_model_id()->push_back('m');
     CHECK(base::code_of(session.say(padded)) == Code::too_large);
+}
+
+TEST_CASE("S18: a transaction is said by one of its parties") {
+    identity::NodeId const payer{{1}};
+    identity::NodeId const payee{{2}};
+    identity::NodeId const other{{3}};
+    wire::v1::Control control;
+    control.mutable_credit_transaction()->set_from(base::to_text(payer.bytes));
+    control.mutable_credit_transaction()->set_to(base::to_text(payee.bytes));
+    CHECK(may_say(payer, control));
+    CHECK(may_say(payee, control));
+    CHECK_FALSE(may_say(other, control));
+    CHECK_FALSE(may_say(identity::NodeId{}, control));
+    control.mutable_credit_transaction()->clear_from();
+    control.mutable_credit_transaction()->set_to(std::string(31, '\2'));
+    CHECK_FALSE(may_say(payer, control));
+    CHECK_FALSE(may_be_gossip(control));
+}
+
+TEST_CASE("S19: a report of a balance is said by its node, also to the whole swarm") {
+    identity::NodeId const payer{{1}};
+    identity::NodeId const other{{3}};
+    wire::v1::Control control;
+    control.mutable_credit_gossip()->set_node_id(base::to_text(payer.bytes));
+    CHECK(may_say(payer, control));
+    CHECK_FALSE(may_say(other, control));
+    CHECK(may_be_gossip(control));
 }

@@ -36,16 +36,29 @@ base::Result<Reputation> Reputation::create(ports::Store& store, ports::Clock co
     return Reputation(std::move(*manager), store, clock);
 }
 
-trust::Counted Reputation::note(identity::NodeId const& peer, trust::TrustEvent kind,
-                                base::ByteView what, base::Instant now) {
+trust::Counted Reputation::record(identity::NodeId const& peer, trust::TrustEvent kind,
+                                  base::ByteView what,
+                                  std::optional<trust::PeerKey> const& counterparty,
+                                  base::Instant now) {
     auto const counted = manager_.record(peer.bytes,
                                          {.kind = kind,
                                           .id = event_id(peer, kind, what),
                                           .at = clock_->unix_now(),
-                                          .counterparty = {}},
+                                          .counterparty = counterparty},
                                          moment(now));
     if (counted == trust::Counted::yes) is_saved_ = false;
     return counted;
+}
+
+trust::Counted Reputation::note(identity::NodeId const& peer, trust::TrustEvent kind,
+                                base::ByteView what, base::Instant now) {
+    return record(peer, kind, what, {}, now);
+}
+
+trust::Counted Reputation::note_transaction(identity::NodeId const& peer,
+                                            identity::NodeId const& counterparty,
+                                            base::ByteView what, base::Instant now) {
+    return record(peer, trust::TrustEvent::valid_transaction, what, counterparty.bytes, now);
 }
 
 void Reputation::charge(trust::Fault fault, identity::NodeId const& sender,

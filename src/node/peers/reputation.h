@@ -22,6 +22,10 @@ public:
     // `what` tells this event from every other of its kind and peer (a request id, a counter).
     trust::Counted note(identity::NodeId const& peer, trust::TrustEvent kind, base::ByteView what,
                         base::Instant now);
+    // S34: a transaction of the peer with `counterparty` was verified and applied.
+    trust::Counted note_transaction(identity::NodeId const& peer,
+                                    identity::NodeId const& counterparty, base::ByteView what,
+                                    base::Instant now);
     // Charges whoever must answer for a bad message; every call is an event of its own.
     void charge(trust::Fault fault, identity::NodeId const& sender,
                 std::optional<identity::NodeId> const& origin, base::Instant now);
@@ -35,6 +39,8 @@ public:
     base::Status save(base::Instant now);
 
 private:
+    trust::Counted record(identity::NodeId const& peer, trust::TrustEvent kind, base::ByteView what,
+                          std::optional<trust::PeerKey> const& counterparty, base::Instant now);
     Reputation(trust::TrustManager manager, ports::Store& store, ports::Clock const& clock)
         : manager_(std::move(manager)), store_(&store), clock_(&clock) {}
     [[nodiscard]] trust::Moment moment(base::Instant now) const {
