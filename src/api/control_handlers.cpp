@@ -305,6 +305,11 @@ void ControlHandlers::peers(pb::PeersRequest const&, Done<pb::PeersResponse> don
         peer->set_trust(view.trust);
         peer->set_path(path_name(view));
         peer->set_round_trip_us(view.round_trip_us);
+        auto const& credits = context_.ask.credits();
+        peer->set_balance(credits.balance(view.node));
+        peer->set_standing(credits.standing(view.node));
+        if (auto const reported = credits.reported(view.node))
+            peer->set_reported_balance(*reported);
     }
     for (auto const& failure : node.pairing().failures())
         *response.add_pair_failed() = to_message(failure);

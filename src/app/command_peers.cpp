@@ -28,13 +28,14 @@ public:
         auto const& output = context.output;
         if (output.json()) output.document(*peers);
         std::vector<std::vector<std::string>> rows{{"ADDRESS", "NODE", "NAME", "STATE", "PATH",
-                                                    "RTT", "SESSION", "ROLE", "SERVES",
+                                                    "RTT", "SESSION", "ROLE", "BALANCE", "SERVES",
                                                     "LAST ERROR"}};
         for (auto const& peer : peers->peers())
             rows.push_back({peer.address(), peer.node_id().substr(0, 16), peer.nickname(),
                             peer.state(), peer.path().empty() ? "-" : peer.path(), round_trip(peer),
                             peer.session() ? "encrypted" : "-",
-                            peer.is_operator() ? "operator" : "member", join_words(peer.serving()),
+                            peer.is_operator() ? "operator" : "member",
+                            fmt::format("{:+}", peer.balance()), join_words(peer.serving()),
                             peer.last_error()});
         output.table(rows);
         for (auto const& failed : peers->pair_failed()) show(output, failed);

@@ -263,8 +263,13 @@ void Hostile::send(wire::v1::Control const& control) {
 }
 
 void Hostile::send(wire::v1::StageMessage const& message, base::ByteView tensor) {
-    (void)channel_->send(proto::session::Lane::tensor, node::encode_activation(message, tensor));
+    queue(message, tensor);
     bench_.settle();
+}
+
+void Hostile::queue(wire::v1::StageMessage const& message, base::ByteView tensor) {
+    (void)channel_->send(proto::session::Lane::tensor, node::encode_activation(message, tensor));
+    flush_channel();
 }
 
 base::Bytes Hostile::sealed(proto::session::Lane lane, base::Bytes plaintext) {

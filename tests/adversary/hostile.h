@@ -60,6 +60,8 @@ public:
     }
     void send(wire::v1::Control const& control);
     void send(wire::v1::StageMessage const& message, base::ByteView tensor);
+    // Ready to go out, but nobody moves yet.
+    void queue(wire::v1::StageMessage const& message, base::ByteView tensor);
     // A frame as it would go out, taken back before it is sent; send_raw() sends any bytes.
     base::Bytes sealed(proto::session::Lane lane, base::Bytes plaintext);
     void send_raw(base::ByteView bytes);

@@ -70,8 +70,13 @@ def facts(node):
             (model["id"], model["shards_local"]))
 
 
+def balances(node):
+    """What each member computed for the node less what the node computed for it; its own under its own id."""
+    return {peer["node_id"]: int(peer.get("balance", 0)) for peer in node.ask_json("peers")["peers"]}
+
+
 def restarts(kith):
-    """P6: after every node was restarted, identities, membership, models and peers are as before, without a new join"""
+    """P6: after every node was restarted, identities, membership, models, peers and balances are as before"""
     with swarm.Swarm(kith) as group:
         operator, anna, ben, _ = swarm.boomerang(group)
         nodes = (operator, anna, ben)
@@ -79,6 +84,13 @@ def restarts(kith):
             node.keep_port()
         operator.configure("encrypted_pipeline = true")
         text = operator.ask("What is a shard?").text
+        ids = [node.status()["node_id"] for node in nodes]
+        swarm.until("anna and ben are paid", lambda: all(balances(operator)[other] > 0 for other in ids[1:]))
+        paid = [balances(node) for node in nodes]
+        swarm.check(sum(paid[0].values()) == 0, f"the balances do not add up to nothing: {paid[0]}")
+        for other, seen in zip(ids[1:], paid[1:]):
+            swarm.check(seen[ids[0]] == -paid[0][other], f"two ledgers differ: {paid[0]} and {seen}")
+        swarm.check(f"{paid[0][ids[1]]:+}" in operator.run("peers").out, "the table shows no balance")
         before = [facts(node) for node in nodes]
         versions = [int(node.status()["swarm"]["list_version"]) for node in nodes]
         keys = [(node.state / "identity.key").read_bytes() for node in nodes]
@@ -89,6 +101,7 @@ def restarts(kith):
         swarm.until("the question can be answered again", operator.answerable)
         swarm.until("anna and ben see each other", lambda: anna.sees(ben, operator))
         swarm.check([facts(node) for node in nodes] == before, f"{[facts(node) for node in nodes]} and {before}")
+        swarm.check([balances(node) for node in nodes] == paid, f"{[balances(node) for node in nodes]} and {paid}")
         for node, version, key in zip(nodes, versions, keys):
             swarm.check(int(node.status()["swarm"]["list_version"]) >= version, f"{node.name}: the list went back")
             path = node.state / "identity.key"

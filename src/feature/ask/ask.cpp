@@ -21,7 +21,9 @@ constexpr std::size_t shards_for_boomerang_min = 3;  // S82
 base::Result<std::unique_ptr<Ask>> Ask::create(Options options, node::Node& node,
                                                ports::Pool& pool) {
     auto store = KITH_TRY(ModelStore::open(options.models_directory, options.threads));
-    std::unique_ptr<Ask> ask(new Ask(std::move(options), std::move(store), node, pool));
+    auto credits = KITH_TRY(Credits::create(node));
+    std::unique_ptr<Ask> ask(
+        new Ask(std::move(options), std::move(store), std::move(credits), node, pool));
     for (auto const& folder : ask->store_.folders())
         ask->reload(folder, [raw = ask.get(), folder](base::Status status) {
             if (!status)
@@ -31,7 +33,7 @@ base::Result<std::unique_ptr<Ask>> Ask::create(Options options, node::Node& node
     return ask;
 }
 
-Ask::Ask(Options options, ModelStore store, node::Node& node, ports::Pool& pool)
+Ask::Ask(Options options, ModelStore store, Credits credits, node::Node& node, ports::Pool& pool)
     : options_(std::move(options)),
       flags_(effective(options_.flags)),
       store_(std::move(store)),
@@ -44,7 +46,8 @@ Ask::Ask(Options options, ModelStore store, node::Node& node, ports::Pool& pool)
                             node_.log("a fetched shard is not used: " + status.error().message);
                     });
                 }),
-      server_(node, store_, pool),
+      credits_(std::move(credits)),
+      server_(node, store_, pool, credits_),
       checks_(node, [this](LoadedModel const& model) { return holders(model); }) {}
 
 Ask::~Ask() = default;
@@ -279,6 +282,7 @@ base::Status Ask::start_question(Waiting const& asked) {
         // The pipeline is still on the stack; it dies with the last reference, after this turn.
         auto const found = running_.find(id);
         if (found == running_.end()) return;
+        pay_for(*found->second);
         pool_.submit(
             ports::Lane::own, [] {}, [keep = found->second] {});
         running_.erase(found);
@@ -310,7 +314,13 @@ void Ask::cancel(QuestionId id) {
     auto const pipeline = found->second;
     running_.erase(found);
     pipeline->cancel();
+    pay_for(*pipeline);
     start_waiting();
+}
+
+// However it ended: what was computed was computed.
+void Ask::pay_for(Pipeline const& pipeline) {
+    for (auto const& hop : pipeline.work_done()) credits_.owe(hop.node, hop.work, pipeline.id());
 }
 
 // --- what members say
@@ -329,6 +339,8 @@ void Ask::on_control(node::AuthenticatedControl const& message, base::Instant no
         checks_.on_failed(message.sender(), message->stage_failed(), now);
         return;
     }
+    if (message->has_credit_transaction() || message->has_credit_gossip())
+        return credits_.on_control(message, now);
     exchange_.on_control(message, now);
 }
 
@@ -345,6 +357,7 @@ void Ask::on_activation(node::AuthenticatedActivation message, base::Instant now
 
 void Ask::on_peer_up(identity::NodeId const& peer, base::Instant) {
     exchange_.announce_to(peer);
+    credits_.on_peer_up(peer);
 }
 
 void Ask::on_peer_down(identity::NodeId const& peer, base::Error const& reason, base::Instant now) {
@@ -356,7 +369,7 @@ void Ask::on_peer_down(identity::NodeId const& peer, base::Error const& reason, 
 }
 
 std::optional<base::Instant> Ask::deadline() const {
-    auto earliest = std::optional(std::min(expire_at_, announce_at_));
+    auto earliest = std::optional(std::min({expire_at_, announce_at_, credits_.deadline()}));
     if (auto const when = exchange_.deadline(); when && *when < *earliest) earliest = when;
     for (auto const& [question, pipeline] : running_)
         if (auto const when = pipeline->deadline(); when && *when < *earliest) earliest = when;
@@ -374,6 +387,7 @@ void Ask::on_deadline(base::Instant now) {
         exchange_.announce_all();
     }
     exchange_.on_deadline(now);
+    credits_.on_deadline(now);
     for (auto const& [question, pipeline] : std::map(running_)) pipeline->on_deadline(now);
     checks_.on_deadline(now);
 }

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 
+#include "feature/ask/credits.h"
 #include "feature/ask/model_store.h"
 #include "feature/ask/pipeline.h"
 #include "feature/ask/service.h"
@@ -69,6 +70,7 @@ public:
     [[nodiscard]] std::vector<std::string> serving(identity::NodeId const& node) const;
     [[nodiscard]] StageServer const& stage_server() const { return server_; }
     [[nodiscard]] SpotChecks::Counts const& spot_checks() const { return checks_.counts(); }
+    [[nodiscard]] Credits const& credits() const { return credits_; }
 
     // --- node::Feature
     void on_control(node::AuthenticatedControl const& message, base::Instant now) override;
@@ -80,7 +82,7 @@ public:
     void on_deadline(base::Instant now) override;
 
 private:
-    Ask(Options options, ModelStore store, node::Node& node, ports::Pool& pool);
+    Ask(Options options, ModelStore store, Credits credits, node::Node& node, ports::Pool& pool);
     // Asked and not started: its text is on the worker, or it waits for its turn.
     struct Waiting {
         QuestionId id = 0;
@@ -104,6 +106,7 @@ private:
                       PrivacyFlags flags, std::optional<SpotChecks::Drawn> const& check = {}) const;
     base::Status start_question(Waiting const& asked);
     void start_waiting();
+    void pay_for(Pipeline const& pipeline);
     [[nodiscard]] base::Instant now() const { return node_.clock().now(); }
 
     Options options_;
@@ -112,6 +115,7 @@ private:
     node::Node& node_;
     ports::Pool& pool_;
     ShardExchange exchange_;
+    Credits credits_;
     StageServer server_;
     SpotChecks checks_;
     std::map<QuestionId, std::shared_ptr<Pipeline>> running_;

@@ -31,6 +31,7 @@ struct StageServer::Served {
 
 // One forward on its way through the worker.
 struct StageServer::Work {
+    Key key;
     StageForward forward;
     std::vector<infer::TokenId> tokens;
     std::vector<float> hidden;
@@ -53,8 +54,9 @@ void StageServer::Work::run() {
     }();
 }
 
-StageServer::StageServer(node::Node& node, ModelStore const& store, ports::Pool& pool)
-    : node_(node), store_(store), pool_(pool) {}
+StageServer::StageServer(node::Node& node, ModelStore const& store, ports::Pool& pool,
+                         Credits& credits)
+    : node_(node), store_(store), pool_(pool), credits_(credits) {}
 
 base::Result<RequestId> parse_request_id(std::string const& bytes) {
     RequestId id;
@@ -197,6 +199,7 @@ base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& 
         return fail(Code::too_large, "too many steps of one request wait");
 
     auto work = std::make_shared<Work>();
+    work->key = key;
     work->forward = forward;
     work->served = served;
     if (auto const read = read_content(forward, sealed, *work); !read) {
@@ -206,11 +209,40 @@ base::Status StageServer::check_and_submit(node::AuthenticatedActivation const& 
     served->position_next += forward.rows();
     served->used = now;
     ++served->waiting;
-    auto const lane =
-        message.sender() == node_.identity().node_id() ? ports::Lane::own : ports::Lane::members;
-    pool_.submit(
-        lane, [work] { work->run(); }, [this, key, work] { on_computed(key, work); });
+    if (message.sender() == node_.identity().node_id()) {
+        submit(work, ports::Lane::own);
+        return {};
+    }
+    waiting_.push(message.sender(), cost_of(*work, message.sender(), now), work);
+    submit_waiting();
     return {};
+}
+
+void StageServer::submit(WorkPtr const& work, ports::Lane lane) {
+    pool_.submit(
+        lane, [work] { work->run(); },
+        [this, work, lane] {
+            if (lane == ports::Lane::members) --in_flight_;
+            on_computed(work->key, work);
+            submit_waiting();
+        });
+}
+
+void StageServer::submit_waiting() {
+    while (in_flight_ < steps_in_flight_max) {
+        auto const work = waiting_.pop();
+        if (!work) return;
+        ++in_flight_;
+        submit(*work, ports::Lane::members);
+    }
+}
+
+StepCost StageServer::cost_of(Work const& work, identity::NodeId const& sender, base::Instant now) {
+    auto const& forward = work.forward;
+    auto const weight =
+        std::min(credits_.weight(sender, now), credits_.weight(work.key.asker, now));
+    return {.work = work_of(forward.rows(), forward.hops(static_cast<int>(forward.hop()))),
+            .weight = weight};
 }
 
 // What the layers will run on. Nothing of it is looked at before its seal was opened.
@@ -287,7 +319,7 @@ base::Result<StageServer::ServedPtr> StageServer::create(Key const& key,
 }
 
 // On the loop thread: pass the result on, or tell the asker why there is none.
-void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work) {
+void StageServer::on_computed(Key const& key, WorkPtr const& work) {
     --work->served->waiting;
     if (work->served->cancelled) {
         if (work->served->waiting == 0) kv_bytes_ -= work->served->bytes;
@@ -299,6 +331,10 @@ void StageServer::on_computed(Key const& key, std::shared_ptr<Work> const& work)
     }
     ++forwards_computed_;
     auto const& forward = work->forward;
+    // Past the first hop the asker is only claimed: nobody gets a debt by that.
+    if (forward.hop() == 0)
+        credits_.note_served(
+            key.asker, work_of(forward.rows(), forward.hops(static_cast<int>(forward.hop()))));
     wire::v1::StageMessage message;
     std::vector<float> const& hidden = work->hidden;
     auto const hop = forward.hop() + 1;

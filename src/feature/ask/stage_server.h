@@ -6,6 +6,10 @@
 // agree, the position is the next one. Then the worker computes, and the result goes to the next
 // hop, or to the asker from the last one.
 //
+// What members sent waits in a queue where more standing goes first (step_queue.h). A step weighs
+// what the lesser of its sender and its asker weighs: past the first hop the asker is only claimed,
+// so a name gains nobody more than he has himself.
+//
 // Limits: sequences_max sequences, sequences_per_sender_max begun by one sender, kv_bytes_max of KV
 // cache in all; a sequence that is not used for sequence_lives is dropped. When an asker is gone,
 // so are its sequences. A refusal is answered to the asker when the hops prove the route, else to
@@ -15,8 +19,10 @@
 #include <deque>
 #include <map>
 
+#include "feature/ask/credits.h"
 #include "feature/ask/refusal_log.h"
 #include "feature/ask/sequence.h"
+#include "feature/ask/step_queue.h"
 #include "node/node.h"
 #include "ports/pool.h"
 #include "schema/wire.pb.h"
@@ -30,6 +36,8 @@ inline constexpr std::size_t kv_bytes_max = std::size_t{4} << 30U;
 inline constexpr std::size_t rows_per_forward_max = 128;
 inline constexpr std::size_t positions_max_max = 131072;
 inline constexpr std::size_t forwards_waiting_max = 8;  // of one sequence, not yet computed
+// Of members, handed to the worker: one that runs and one that is ready, so that it never idles.
+inline constexpr std::size_t steps_in_flight_max = 2;
 inline constexpr base::Duration sequence_lives = std::chrono::minutes(10);
 // Requests of one asker that are remembered as closed: its word can arrive before the last step
 // that another stage passed on, which then would open the request again.
@@ -40,7 +48,7 @@ using RequestId = base::ByteArray<16>;
 class StageServer {
 public:
     // All outlive the server.
-    StageServer(node::Node& node, ModelStore const& store, ports::Pool& pool);
+    StageServer(node::Node& node, ModelStore const& store, ports::Pool& pool, Credits& credits);
 
     void on_forward(node::AuthenticatedActivation const& message, base::Instant now);
     // From the loopback of this node's own route: the sender is this node.
@@ -56,6 +64,7 @@ private:
     struct Served;
     using ServedPtr = std::shared_ptr<Served>;  // the worker may hold it longest
     struct Work;
+    using WorkPtr = std::shared_ptr<Work>;
     // One member may be several hops of one route, each with a sequence of its own.
     struct Key {
         identity::NodeId asker;
@@ -71,7 +80,11 @@ private:
     base::Result<ServedPtr> create(Key const& key, identity::NodeId const& sender,
                                    wire::v1::StageForward const& forward,
                                    LoadedModelPtr const& model, base::Instant now);
-    void on_computed(Key const& key, std::shared_ptr<Work> const& work);
+    void submit(WorkPtr const& work, ports::Lane lane);
+    void submit_waiting();
+    [[nodiscard]] StepCost cost_of(Work const& work, identity::NodeId const& sender,
+                                   base::Instant now);
+    void on_computed(Key const& key, WorkPtr const& work);
     void send_failure(identity::NodeId const& to, wire::v1::StageForward const& forward,
                       base::Error const& error);
     void log_refusal(identity::NodeId const& member, std::string const& sentence);
@@ -81,6 +94,9 @@ private:
     node::Node& node_;
     ModelStore const& store_;
     ports::Pool& pool_;
+    Credits& credits_;
+    StepQueue<WorkPtr> waiting_;  // of members
+    std::size_t in_flight_ = 0;   // of members
     std::map<Key, ServedPtr> served_;
     std::map<identity::NodeId, std::deque<RequestId>> closed_;  // of askers with a session
     std::size_t kv_bytes_ = 0;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <random>
+#include <vector>
 
 #include "base/code_of.h"
 #include "proto/credit/credit_test_bench.h"
@@ -79,6 +80,29 @@ TEST_CASE("S89: what others paid each other counts for nothing") {
     Ledger ledger(bench.eve.root_id());
     CHECK(code_of(bench.apply(ledger, bench.payment(7, 1))) == Code::forbidden);
     CHECK(ledger.balance(bench.bo.root_id()) == 0);
+    CHECK(ledger.accounts().size() == 1);
+}
+
+TEST_CASE(
+    "S89: fifty free keys that pay each other in a ring leave no trace in a ledger of others") {
+    Bench bench;
+    std::vector<identity::Identity> ring;
+    for (std::uint8_t i = 0; i < 50; ++i) ring.push_back(Bench::member(100 + i));
+    Ledger ledger(bench.eve.root_id());
+    for (std::size_t i = 0; i < ring.size(); ++i) {
+        auto const& payer = ring[i];
+        auto const& payee = ring[(i + 1) % ring.size()];
+        auto payment = bench.payment(amount_max, 1);
+        payment.from = payer.node_id();
+        payment.to = payee.node_id();
+        auto const offer =
+            TransactionChecker::check_offer(sign_offer(payer, payment), bench.setting());
+        auto const taken =
+            TransactionChecker::check(offer.value().countersign(payee), bench.setting());
+        REQUIRE(taken.has_value());  // all of it is signed as it should be
+        CHECK(code_of(ledger.prepare(*taken, {payer.root_id(), payee.root_id()})) ==
+              Code::forbidden);
+    }
     CHECK(ledger.accounts().size() == 1);
 }
 
