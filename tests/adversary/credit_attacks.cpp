@@ -353,3 +353,53 @@ TEST_CASE(
           route.second.ask->credits().balance(second));
     CHECK(route.asker.ask->credits().ledger().sum() == 0);
 }
+
+TEST_CASE(
+    "S63: a member that exchanges its keys keeps its balance, and is paid on under the new ones") {
+    Boomerang route(boomerang);
+    auto const balance = [&] {
+        return route.asker.ask->credits().balance(route.first.identity.node_id());
+    };
+    REQUIRE(route.bench.ask(route.asker, "before", 1).finished.has_value());
+    auto const before = balance();
+    CHECK(before > 0);
+    REQUIRE(route.first.node->rotate_identity(route.bench.clock.now()).has_value());
+    REQUIRE(route.bench.run_until(
+        [&] {
+            auto const renewed = route.first.identity.node_id();
+            return route.asker.node->is_ready(renewed) && route.second.node->is_ready(renewed) &&
+                   !route.asker.ask->serving(renewed).empty();
+        },
+        120s));
+    CHECK(balance() == before);
+    REQUIRE(route.bench.ask(route.asker, "after", 1).finished.has_value());
+    CHECK(balance() > before);
+    CHECK(route.first.ask->credits().balance(route.first.identity.node_id()) == balance());
+}
+
+TEST_CASE("S63: who is removed takes its balance along, and what is left adds up to nothing") {
+    Market market;
+    market.pay(7, 1);
+    auto const id = market.mallory.identity.root_id();
+    REQUIRE(market.judge.store->get("credits", id.bytes).value().has_value());
+    REQUIRE(market.judge.node
+                ->kick(market.mallory.identity.node_id().to_hex(), market.bench.clock.now())
+                .has_value());
+    market.bench.run_for(ask::credit_beat);
+    CHECK(market.credits().ledger().accounts().size() == 1);
+    CHECK(market.credits().balance(market.judge.identity.node_id()) == 0);
+    CHECK_FALSE(market.judge.store->get("credits", id.bytes).value().has_value());
+}
+
+TEST_CASE("S63: a balance that was damaged on disk is not silently begun anew") {
+    Market market;
+    market.pay(7, 1);
+    auto const id = market.mallory.identity.root_id();
+    auto row = market.judge.store->get("credits", id.bytes).value().value();
+    CHECK(ask::Credits::create(*market.judge.node).has_value());
+    row[3] ^= 1;
+    REQUIRE(market.judge.store->put("credits", id.bytes, row).has_value());
+    auto const damaged = ask::Credits::create(*market.judge.node);
+    REQUIRE_FALSE(damaged.has_value());
+    CHECK(damaged.error().code == base::Code::corrupt);
+}
