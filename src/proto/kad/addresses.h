@@ -1,5 +1,5 @@
-// proto/kad/addresses.h: which addresses named by strangers are dialled. Without this, answers of
-// the DHT make every node a port scanner of its own network (research/libp2p.md section 3).
+// proto/kad/addresses.h: which addresses named by strangers are dialled (wire/reach.h), and where a
+// peer was not found before.
 #pragma once
 
 #include <map>
@@ -8,25 +8,15 @@
 #include "base/time.h"
 #include "identity/peer_id.h"
 #include "wire/multiaddr.h"
+#include "wire/reach.h"
 
 namespace kith::proto::kad {
 
-enum class AddressScope {
-    unusable,  // not just numeric IP, TCP port and peer; unspecified, multicast, link-local, port 0
-    loopback,
-    private_network,  // RFC 1918, RFC 6598, RFC 4193
-    public_network,
-};
-AddressScope scope_of(wire::Multiaddr const& address);
-
-// What may be dialled because somebody else named it.
-enum class Reach {
-    public_network,   // nothing but public addresses
-    private_network,  // those of the local networks too: a team in one office
-    loopback,         // loopback too: tests, several nodes on one machine
-};
-bool is_reachable(Reach reach, wire::Multiaddr const& address);
-void keep_reachable(Reach reach, std::vector<wire::Multiaddr>& addresses);  // drops the others
+using wire::AddressScope;
+using wire::is_reachable;
+using wire::keep_reachable;
+using wire::Reach;
+using wire::scope_of;
 
 inline constexpr std::size_t failed_addresses_max = 512;
 inline constexpr base::Duration failed_address_ttl = std::chrono::minutes(2);
