@@ -33,9 +33,19 @@ struct SocketAddress {
     auto operator<=>(SocketAddress const&) const = default;
 };
 
+// Where a dialled connection begins. A router shows one from the port that is listened on under the
+// outside address where others may dial this machine; one from any other port tells nothing about
+// that, and lets nobody in.
+enum class DialFrom {
+    any_port,
+    listen_port,              // fails where that is not possible
+    listen_port_if_possible,  // else any
+};
+
 struct Dial {
     ConnectionId id;
     SocketAddress to;
+    DialFrom from = DialFrom::any_port;
 };
 struct Transmit {  // poll_transmit(id) has bytes
     ConnectionId id;

@@ -112,8 +112,8 @@ void Network::move(Address const& from, Address const& to, base::Instant now) {
     endpoints_[who].at = to;
 }
 
-void Network::hide(Address const& at) {
-    endpoints_[index_of(at)].is_hidden = true;
+void Network::hide(Address const& at, Router router) {
+    endpoints_[index_of(at)].router = router;
 }
 
 bool Network::reaches(Index from, Index to) const {
@@ -252,6 +252,8 @@ void Network::dial(Index from, ports::Dial const& request, base::Instant now) {
     auto& wire = wires_[number];
     wire.sides[0] = {.endpoint = from, .id = request.id, .is_open = true, .inbox = {}};
     wire.sides[1].endpoint = to;
+    wire.from_listen_port = request.from != ports::DialFrom::any_port;
+    if (wire.from_listen_port) punched_[{from, to}] = now;
     endpoints_[from].connections[request.id] = {number, 0};
     schedule(now + latency(), number, 1);
 }
@@ -354,14 +356,14 @@ void Network::on_call(std::uint64_t number, Wire& wire, base::Instant now) {
     auto& [dialler, listener] = wire.sides;
     if (!dialler.is_open) return;
     if (!reaches(dialler.endpoint, listener.endpoint) ||
-        !reaches(listener.endpoint, dialler.endpoint)) {  // SYN or its answer is lost: again, later
-        schedule(now + wire.retry_in, number, 1);
-        wire.retry_in = std::min(wire.retry_in * 2, retry_max);
-        return;
-    }
-    wire.connecting = false;
+        !reaches(listener.endpoint, dialler.endpoint))  // SYN or its answer is lost: again, later
+        return call_again(number, wire, now);
     auto const& endpoint = endpoints_[listener.endpoint];
-    if (endpoint.core == nullptr || endpoint.is_hidden) {
+    if (endpoint.router == Router::punchable && !lets_in(dialler.endpoint, listener.endpoint, now))
+        return call_again(number, wire, now);
+    if (cross(number, wire, now)) return;
+    wire.connecting = false;
+    if (endpoint.core == nullptr || endpoint.router == Router::closed) {
         lose(dialler, {Code::unavailable, "nobody listens there"}, now);
         return forget_if_over(number);
     }
@@ -370,10 +372,42 @@ void Network::on_call(std::uint64_t number, Wire& wire, base::Instant now) {
     listener.is_open = true;
     endpoints_[listener.endpoint].connections[listener.id] = {number, 1};
     send(number, 0, Segment::Kind::established, {}, now);
-    Address const remote{endpoints_[dialler.endpoint].at.ip, dialler_port};
+    auto remote = endpoints_[dialler.endpoint].at;
+    if (!wire.from_listen_port) remote.port = dialler_port;
     auto const local = endpoint.local.at(now);
     call(listener.endpoint,
          [&, id = listener.id](ports::NetworkCore& core) { core.on_accepted(id, remote, local); });
+}
+
+void Network::call_again(std::uint64_t number, Wire& wire, base::Instant now) {
+    schedule(now + wire.retry_in, number, 1);
+    wire.retry_in = std::min(wire.retry_in * 2, retry_max);
+}
+
+bool Network::lets_in(Index from, Index to, base::Instant now) const {
+    auto const last = punched_.find({to, from});
+    return last != punched_.end() && now < last->second + router_forgets;
+}
+
+// Both ends dial each other between the same two ports: that is one connection, and both hear that
+// their dial came through (RFC 9293 3.5, simultaneous open).
+bool Network::cross(std::uint64_t number, Wire& wire, base::Instant now) {
+    auto& [dialler, listener] = wire.sides;
+    if (!wire.from_listen_port) return false;
+    auto const other = std::ranges::find_if(wires_, [&](auto const& entry) {
+        auto const& [there, here] = entry.second.sides;
+        return entry.second.connecting && entry.second.from_listen_port && there.is_open &&
+               there.endpoint == listener.endpoint && here.endpoint == dialler.endpoint;
+    });
+    if (other == wires_.end() || other->first == number) return false;
+    wire.connecting = false;
+    listener.id = other->second.sides[0].id;
+    listener.is_open = true;
+    wires_.erase(other);
+    endpoints_[listener.endpoint].connections[listener.id] = {number, 1};
+    send(number, 0, Segment::Kind::established, {}, now);
+    send(number, 1, Segment::Kind::established, {}, now);
+    return true;
 }
 
 void Network::deliver(std::uint64_t number, int side, Segment segment, base::Instant now) {

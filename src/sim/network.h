@@ -32,6 +32,7 @@ using Address = ports::SocketAddress;
 inline constexpr std::size_t window_bytes_max = 1024 * 1024;  // on the way in one direction
 inline constexpr base::Duration retry_interval = std::chrono::seconds(1);
 inline constexpr base::Duration tcp_patience = std::chrono::seconds(120);
+inline constexpr base::Duration router_forgets = std::chrono::seconds(60);
 
 struct Conditions {
     base::Duration latency_min{};
@@ -63,8 +64,11 @@ public:
     // A machine gets another address, like a laptop that is carried home: its connections break,
     // and who dials the old address finds nobody. From now on it is `to` in every call here.
     void move(Address const& from, Address const& to, base::Instant now);
-    // A machine behind a router: it dials, but nobody dials it.
-    void hide(Address const& at);
+    // A machine behind a router: it dials, but nobody dials it. closed: whoever tries is refused.
+    // punchable: who tries is let in, if the machine dialled him from the port that it listens on
+    // within router_forgets, and hears nothing else; the router keeps addresses as they are.
+    enum class Router { closed, punchable };
+    void hide(Address const& at, Router router = Router::closed);
     // Breaks the `which`-th connection (modulo their number): what was on the way is lost, from
     // any byte on. half_open: only one end is told.
     enum class Break { both, half_open };
@@ -104,6 +108,7 @@ private:
     struct Wire {
         Side sides[2];  // 0 dialled
         bool connecting = true;
+        bool from_listen_port = false;
         base::Duration retry_in = retry_interval;
     };
     struct Endpoint {
@@ -113,7 +118,7 @@ private:
         LocalTime local;
         bool has_power = true;
         bool is_unplugged = false;
-        bool is_hidden = false;
+        std::optional<Router> router;
         std::map<ports::ConnectionId, std::pair<std::uint64_t, int>> connections;
         std::optional<base::Instant> deadline;
     };
@@ -137,6 +142,9 @@ private:
     void close(Index from, ports::ConnectionId id, base::Instant now);
     void on_event(Event const& event, base::Instant now);
     void on_call(std::uint64_t number, Wire& wire, base::Instant now);
+    bool cross(std::uint64_t number, Wire& wire, base::Instant now);
+    void call_again(std::uint64_t number, Wire& wire, base::Instant now);
+    [[nodiscard]] bool lets_in(Index from, Index to, base::Instant now) const;
     void deliver(std::uint64_t number, int side, Segment segment, base::Instant now);
     void send(std::uint64_t number, int to_side, Segment::Kind kind, base::Bytes bytes,
               base::Instant now);
@@ -156,8 +164,9 @@ private:
     std::map<std::uint64_t, Wire> wires_;
     std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
     std::set<std::pair<Index, Index>> cuts_;
-    std::set<Index> touched_;  // to be drained
-    std::set<Index> told_;     // for take_touched()
+    std::map<std::pair<Index, Index>, base::Instant> punched_;  // from a listen port, last dialled
+    std::set<Index> touched_;                                   // to be drained
+    std::set<Index> told_;                                      // for take_touched()
     std::vector<Address> crashed_;
     std::map<std::pair<Address, Address>, base::Bytes> tapes_;
     std::uint64_t next_wire_ = 1, next_event_ = 1, next_accepted_ = 1;

@@ -19,7 +19,10 @@ struct Talker final : ports::NetworkCore {
     std::vector<base::Instant> heard_at;
     bool dies = false;
 
-    void dial(std::uint64_t id, Address const& to) { outputs.push_back(ports::Dial{{id}, to}); }
+    void dial(std::uint64_t id, Address const& to,
+              ports::DialFrom from = ports::DialFrom::any_port) {
+        outputs.push_back(ports::Dial{{id}, to, from});
+    }
     void say(ports::ConnectionId id, base::Bytes bytes) {
         base::append(to_send[id], bytes);
         outputs.push_back(ports::Transmit{id});
@@ -208,5 +211,54 @@ TEST_CASE("local clocks run apart by their drift, never back, and convert exactl
         }
         auto const gained = local.at(truth.now() + 1h) - local.at(truth.now()) - 1h;
         CHECK(gained == base::Duration(ppm * 3600));
+    }
+}
+
+TEST_CASE("two machines behind routers meet when both dial from the port that they listen on") {
+    using ports::DialFrom;
+    Network network;
+    VirtualClock clock;
+    Talker a, b;
+    Address const at_a{"10.0.0.1", 1}, at_b{"10.0.0.2", 1};
+    network.set_conditions({.latency_min = 10ms, .latency_max = 10ms});
+    network.attach(at_a, a, [] {});
+    network.attach(at_b, b, [] {});
+    network.hide(at_a, Network::Router::punchable);
+    network.hide(at_b, Network::Router::punchable);
+    auto const run = [&](base::Duration span) {
+        auto const end = clock.now() + span;
+        for (;;) {
+            while (network.step(clock.now())) {
+            }
+            auto const next = network.deadline();
+            if (!next || *next > end) break;
+            clock.set(std::max(*next, clock.now()));
+        }
+        clock.set(end);
+    };
+    SUBCASE("one alone does not get in") {
+        a.dial(2, at_b, DialFrom::listen_port);
+        run(10s);
+        CHECK(a.connected.empty());
+        CHECK(b.accepted.empty());
+    }
+    SUBCASE("not from any port") {
+        a.dial(2, at_b);
+        b.dial(2, at_a);
+        run(10s);
+        CHECK(a.connected.empty());
+        CHECK(b.connected.empty());
+    }
+    SUBCASE("both at once: one connection, dialled by both") {
+        a.dial(2, at_b, DialFrom::listen_port);
+        b.dial(2, at_a, DialFrom::listen_port);
+        run(10s);
+        CHECK(a.connected.size() == 1);
+        CHECK(b.connected.size() == 1);
+        CHECK(a.accepted.empty());
+        CHECK(b.accepted.empty());
+        a.say({2}, base::Bytes(3, 7));
+        run(1s);
+        CHECK(b.heard[{2}] == base::Bytes(3, 7));
     }
 }

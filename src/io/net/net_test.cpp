@@ -19,6 +19,7 @@ using kith::base::Instant;
 using kith::ports::Close;
 using kith::ports::ConnectionId;
 using kith::ports::Dial;
+using kith::ports::DialFrom;
 using kith::ports::NetworkOutput;
 using kith::ports::SocketAddress;
 using kith::ports::Transmit;
@@ -31,8 +32,9 @@ namespace {
 struct ProbeCore final : kith::ports::NetworkCore {
     enum class EndAt { never, accepted, connected, bytes, transmit };
 
-    void on_accepted(ConnectionId id, SocketAddress, Instant) override {
+    void on_accepted(ConnectionId id, SocketAddress remote, Instant) override {
         accepted.push_back(id);
+        remotes.push_back(std::move(remote));
         end(EndAt::accepted, id);
     }
     void on_connected(ConnectionId id, Instant) override {
@@ -81,6 +83,7 @@ struct ProbeCore final : kith::ports::NetworkCore {
     EndAt end_at = EndAt::never;
     bool echo = false;
     std::vector<ConnectionId> accepted, connected;
+    std::vector<SocketAddress> remotes;  // of the accepted
     std::map<ConnectionId, Bytes> received, to_send;
     std::map<ConnectionId, Error> closed;
     std::set<ConnectionId> over;  // by either side
@@ -200,6 +203,48 @@ TEST_CASE("a used port and a name are refused with their reason") {
     auto const bound = bench.server_driver.listen({.ip = "127.0.0.1", .port = 0}).value();
     CHECK(bench.client_driver.listen(bound).error().code == Code::io);
     CHECK(bench.client_driver.listen({.ip = "localhost", .port = 0}).error().code == Code::invalid);
+}
+
+TEST_CASE("a dial from the listen port begins there, once; the second one only where it may not") {
+    for (auto const* ip : {"127.0.0.1", "0.0.0.0", "::"}) {
+        Bench bench;
+        auto const bound = bench.server_driver.listen({.ip = "127.0.0.1", .port = 0}).value();
+        auto const own = bench.client_driver.listen({.ip = ip, .port = 0});
+        if (!own) continue;  // this machine has no IPv6
+        auto const dial = [&](std::uint64_t id, DialFrom from) {
+            bench.client.outputs.push_back(Dial{.id = {id}, .to = bound, .from = from});
+            bench.client_driver.pump();
+            REQUIRE(bench.until([&] {
+                return bench.client.connected.size() + bench.client.closed.size() == id / 2;
+            }));
+        };
+        dial(2, DialFrom::listen_port);
+        dial(4, DialFrom::listen_port);
+        dial(6, DialFrom::listen_port_if_possible);
+        CHECK(bench.client.closed.contains({4}));
+        CHECK(bench.client.connected == std::vector<ConnectionId>{{2}, {6}});
+        REQUIRE(bench.until([&] { return bench.server.remotes.size() == 2; }));
+        CHECK(bench.server.remotes[0].port == own->port);
+        CHECK(bench.server.remotes[1].port != own->port);
+        // Others still come in there, and nobody else can listen.
+        bench.server.outputs.push_back(
+            Dial{.id = {2}, .to = {.ip = "127.0.0.1", .port = own->port}});
+        bench.server_driver.pump();
+        CHECK(bench.until([&] { return bench.client.accepted.size() == 1; }));
+        CHECK(bench.server_driver.listen({.ip = ip, .port = own->port}).error().code == Code::io);
+    }
+}
+
+TEST_CASE("without a listener that leads there a dial from the listen port fails, or takes any") {
+    Bench bench;
+    auto const bound = bench.server_driver.listen({.ip = "127.0.0.1", .port = 0}).value();
+    bench.client.outputs.push_back(Dial{.id = {2}, .to = bound, .from = DialFrom::listen_port});
+    bench.client.outputs.push_back(
+        Dial{.id = {4}, .to = bound, .from = DialFrom::listen_port_if_possible});
+    bench.client_driver.pump();
+    REQUIRE(bench.until([&] { return !bench.client.connected.empty(); }));
+    CHECK(bench.client.connected == std::vector<ConnectionId>{{4}});
+    CHECK(bench.client.closed.contains({2}));
 }
 
 TEST_CASE("both wildcards listen on one port, IPv4 first") {

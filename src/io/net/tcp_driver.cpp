@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "io/net/listen_port.h"
 
 namespace kith::io {
 
@@ -86,6 +87,7 @@ struct TcpDriver::Impl : std::enable_shared_from_this<TcpDriver::Impl> {
     void retry_accept(tcp::acceptor& acceptor);
     void adopt(tcp::socket socket);
     void dial(ports::Dial const& request);
+    void connect(ConnectionPtr const& connection, tcp::endpoint const& to, ports::DialFrom from);
     void read(ConnectionPtr const& connection);
     void on_readable(ConnectionPtr const& connection);
     void write(ConnectionPtr const& connection);
@@ -127,6 +129,7 @@ Result<SocketAddress> TcpDriver::Impl::listen(SocketAddress const& address) {
         if (!code) acceptor.bind(endpoint, code);
     }
     if (!code) acceptor.listen(listen_backlog, code);
+    if (!code) share_port(acceptor, code);
     if (!code) acceptor.non_blocking(true, code);
     auto const bound = code ? tcp::endpoint{} : acceptor.local_endpoint(code);
     if (code)
@@ -183,9 +186,30 @@ void TcpDriver::Impl::dial(ports::Dial const& request) {
                               clock.now());
     auto const connection = std::make_shared<Connection>(request.id, tcp::socket(context));
     connections.emplace(request.id, connection);
+    connect(connection, *endpoint, request.from);
+}
+
+void TcpDriver::Impl::connect(ConnectionPtr const& connection, tcp::endpoint const& to,
+                              ports::DialFrom from) {
+    using ports::DialFrom;
+    error_code unbound;
+    if (from != DialFrom::any_port) open_at_listen_port(connection->socket, acceptors, to, unbound);
+    if (unbound && from == DialFrom::listen_port) return broken(connection, unbound);
+    if (unbound) {
+        connection->socket = tcp::socket(context);
+        from = DialFrom::any_port;
+    }
     connection->socket.async_connect(
-        *endpoint, [self = shared_from_this(), connection](error_code code) {
+        to, [self = shared_from_this(), connection, to, from](error_code code) {
             if (self->stopped || connection->state != Connection::State::connecting) return;
+            // From the same port to the same address there is one connection at a time, and for a
+            // minute after it none.
+            bool const is_taken = code == boost::system::errc::address_not_available ||
+                                  code == boost::system::errc::address_in_use;
+            if (is_taken && from == DialFrom::listen_port_if_possible) {
+                connection->socket = tcp::socket(self->context);
+                return self->connect(connection, to, DialFrom::any_port);
+            }
             if (code) {
                 self->broken(connection, code);
             } else {

@@ -60,7 +60,7 @@ Result<Link> Host::make_link(LinkOptions options, Instant now) {
 // ---- the owner's side ----
 
 Result<ConnectionId> Host::dial(SocketAddress to, std::optional<identity::PeerId> expected,
-                                Instant now) {
+                                Instant now, DialOptions options) {
     now_ = now;
     if (connections_.size() >= options_.limits.connections_max)
         return fail(Code::too_large, "too many connections");
@@ -68,9 +68,10 @@ Result<ConnectionId> Host::dial(SocketAddress to, std::optional<identity::PeerId
     next_dial_ += 2;
     auto& connection = connections_[id];
     connection.remote = to;
+    connection.dialled = options;
     connection.expected = expected;
     connection.dial_deadline = now + options_.limits.dial_timeout;
-    outputs_.push_back(ports::Dial{.id = id, .to = std::move(to)});
+    outputs_.push_back(ports::Dial{.id = id, .to = std::move(to), .from = options.from});
     return id;
 }
 
@@ -213,7 +214,9 @@ void Host::on_connected(ConnectionId id, Instant now) {
     now_ = now;
     auto const connection = connections_.find(id);
     if (connection == connections_.end() || connection->second.link) return;
-    start(connection, LinkRole::dialer, now);
+    auto const role = connection->second.dialled.role;
+    if (role == LinkRole::listener) connection->second.direction = Direction::inbound;
+    start(connection, role, now);
 }
 
 void Host::on_bytes(ConnectionId id, ByteView bytes, Instant now) {
@@ -323,7 +326,8 @@ void Host::on_link_event(Connections::iterator connection, LinkEvent&& event) {
         forwarded.what = PeerConnected{.peer = up->peer,
                                        .remote = state.remote,
                                        .direction = state.direction,
-                                       .path = state.path};
+                                       .path = state.path,
+                                       .from = state.dialled.from};
     } else {
         std::visit(
             [&forwarded](auto& one) {

@@ -70,8 +70,16 @@ enum class Path { direct, relayed };
 struct PeerConnected {  // the link is up and the peer proved
     AuthenticatedPeer peer;
     ports::SocketAddress remote;  // of the relay, when relayed
-    Direction direction;
+    Direction direction;          // outbound: this end is the client of every protocol
     Path path = Path::direct;
+    ports::DialFrom from = ports::DialFrom::any_port;  // as asked for, when dialled
+};
+
+struct DialOptions {
+    ports::DialFrom from = ports::DialFrom::any_port;
+    // listener: the other end dials at the same moment (TCP simultaneous open) and is the client.
+    // Once TCP stands, such a connection counts and is told of as an inbound one.
+    LinkRole role = LinkRole::dialer;
 };
 
 // A stream that carries a relayed connection.
@@ -105,7 +113,7 @@ public:
     // PeerConnected.
     base::Result<ports::ConnectionId> dial(ports::SocketAddress to,
                                            std::optional<identity::PeerId> expected,
-                                           base::Instant now);
+                                           base::Instant now, DialOptions options = {});
     // A dialled connection that a relay will carry: counts from now on; LinkDown when carry() does
     // not come within dial_timeout. Errors as dial().
     base::Result<ports::ConnectionId> dial_relayed(identity::PeerId const& expected,

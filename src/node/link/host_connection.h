@@ -10,6 +10,7 @@ struct Host::Connection {
     ports::SocketAddress remote;
     Direction direction = Direction::outbound;
     std::optional<identity::PeerId> expected;
+    DialOptions dialled;
     std::optional<base::Instant> dial_deadline;  // until the link is up
     Path path = Path::direct;
     std::optional<Carrier> carrier;  // of a relayed one, from carry() or accept_relayed() on

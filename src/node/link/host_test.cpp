@@ -17,6 +17,7 @@ using kith::identity::PeerId;
 using kith::ports::Close;
 using kith::ports::ConnectionId;
 using kith::ports::Dial;
+using kith::ports::DialFrom;
 using kith::ports::SocketAddress;
 using kith::ports::Transmit;
 using namespace std::chrono_literals;
@@ -322,4 +323,77 @@ TEST_CASE("without randomness no link is made") {
     auto const created = Host::create(machine.identity, machine.rng, {});
     REQUIRE_FALSE(created.has_value());
     CHECK(created.error().code == Code::io);
+}
+
+namespace {
+
+// Both ends dialled: TCP made one connection of it.
+struct Crossing {
+    explicit Crossing(PeerId const* a_expects = nullptr) {
+        auto const expected_a = a_expects != nullptr ? *a_expects : wire.b.identity.peer_id();
+        client = wire.a.host->dial(to, expected_a, wire.now, options(LinkRole::dialer)).value();
+        server =
+            wire.b.host->dial(to, wire.a.identity.peer_id(), wire.now, options(LinkRole::listener))
+                .value();
+        CHECK(std::get<Dial>(*wire.a.host->poll_output()).from == DialFrom::listen_port);
+        CHECK(std::get<Dial>(*wire.b.host->poll_output()).from == DialFrom::listen_port);
+        wire.to_b[client] = server;
+        wire.to_a[server] = client;
+        wire.a.host->on_connected(client, wire.now);
+        wire.b.host->on_connected(server, wire.now);
+        wire.run();
+    }
+    static DialOptions options(LinkRole role) {
+        return {.from = DialFrom::listen_port, .role = role};
+    }
+
+    SocketAddress to{.ip = "10.0.0.9", .port = 8810};
+    Wire wire;
+    ConnectionId client, server;
+};
+
+}  // namespace
+
+TEST_CASE("where both ends dialled, their roles say who is the client") {
+    Crossing crossing;
+    auto const at_client = of<PeerConnected>(crossing.wire.a);
+    auto const at_server = of<PeerConnected>(crossing.wire.b);
+    REQUIRE(at_client.size() == 1);
+    REQUIRE(at_server.size() == 1);
+    CHECK(at_client[0].direction == Direction::outbound);
+    CHECK(at_server[0].direction == Direction::inbound);
+    CHECK(at_server[0].peer.peer() == crossing.wire.a.identity.peer_id());
+    CHECK(at_client[0].peer.channel() == at_server[0].peer.channel());
+}
+
+TEST_CASE("P31: where both ends dialled, another key than the expected one is refused") {
+    SeededRng rng(9);
+    auto const other = identity_of(rng).peer_id();
+    Crossing crossing(&other);
+    CHECK(of<PeerConnected>(crossing.wire.a).empty());
+    auto const down = of<LinkDown>(crossing.wire.a);
+    REQUIRE(down.size() == 1);
+    CHECK(down[0].reason.code == Code::unauthorized);
+}
+
+TEST_CASE("P31: the server of a crossed dial refuses another key as well") {
+    Wire wire;
+    SeededRng rng(9);
+    auto const other = identity_of(rng).peer_id();
+    SocketAddress const to{.ip = "10.0.0.9", .port = 8810};
+    auto const client =
+        wire.a.host->dial(to, std::nullopt, wire.now, Crossing::options(LinkRole::dialer)).value();
+    auto const server =
+        wire.b.host->dial(to, other, wire.now, Crossing::options(LinkRole::listener)).value();
+    (void)wire.a.host->poll_output();
+    (void)wire.b.host->poll_output();
+    wire.to_b[client] = server;
+    wire.to_a[server] = client;
+    wire.a.host->on_connected(client, wire.now);
+    wire.b.host->on_connected(server, wire.now);
+    wire.run();
+    CHECK(of<PeerConnected>(wire.b).empty());
+    auto const down = of<LinkDown>(wire.b);
+    REQUIRE(down.size() == 1);
+    CHECK(down[0].reason.code == Code::unauthorized);
 }
