@@ -60,6 +60,7 @@ bool IdentifyService::on_event(HostEvent const& event, Instant now) {
                                          .remote = up->remote,
                                          .direction = up->direction,
                                          .path = up->path,
+                                         .from = up->from,
                                          .heard = std::nullopt});
         return false;
     }
@@ -256,6 +257,20 @@ void IdentifyService::learn(ConnectionId id, identify::Info said, Reading::Kind 
 PeerIdentity const* IdentifyService::peer(ConnectionId id) const {
     auto const peer = peers_.find(id);
     return peer == peers_.end() || !peer->second.heard ? nullptr : &*peer->second.heard;
+}
+
+std::vector<wire::Multiaddr> IdentifyService::seen() const {
+    std::vector<wire::Multiaddr> all;
+    for (auto const& [id, peer] : peers_) {
+        bool const at_listen_port =
+            peer.direction == Direction::inbound || peer.from != ports::DialFrom::any_port;
+        if (peer.audience != Audience::member || peer.path != Path::direct || !at_listen_port ||
+            !peer.heard || !peer.heard->said.observed_address)
+            continue;
+        auto seen = without_peer(*peer.heard->said.observed_address);
+        if (seen && std::ranges::find(all, *seen) == all.end()) all.push_back(std::move(*seen));
+    }
+    return all;
 }
 
 // ---- time

@@ -78,6 +78,10 @@ public:
     [[nodiscard]] std::vector<wire::Multiaddr> observed(base::Instant now) const {
         return observed_.believed(now);
     }
+    // Where single members say that others may dial this node: what they see of direct links that
+    // they dialled, or that began at the port we listen on. One liar is enough for a wrong one:
+    // good for a try, not to be announced. Each once.
+    [[nodiscard]] std::vector<wire::Multiaddr> seen() const;
 
 private:
     struct Peer {
@@ -85,6 +89,7 @@ private:
         ports::SocketAddress remote;
         Direction direction;
         Path path;
+        ports::DialFrom from;
         Audience audience = Audience::stranger;
         std::vector<std::string> protocols;  // that it may open
         std::optional<PeerIdentity> heard;

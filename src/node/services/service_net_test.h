@@ -7,6 +7,7 @@
 #include <functional>
 #include <random>
 
+#include "node/services/dcutr_service.h"
 #include "node/services/identify_service.h"
 #include "node/services/relay_service.h"
 
@@ -59,14 +60,21 @@ struct Machine {
                                                     std::string(proto::relay::stop_protocol),
                                                     std::string(proto::identify::protocol),
                                                     std::string(proto::identify::push_protocol),
-                                                    std::string(proto::ping::protocol), "/echo"}})
+                                                    std::string(proto::ping::protocol),
+                                                    std::string(proto::dcutr::protocol), "/echo"}})
                    .value()),
           service({.host = *host,
                    .identity = identity,
                    .clock = clock,
                    .grant = [this](PeerId const&) { return grant; }},
                   limits),
-          identify({.host = *host, .identity = identity, .clock = clock}) {}
+          identify({.host = *host, .identity = identity, .clock = clock}),
+          dcutr({.host = *host,
+                 .own_addresses = [this] { return told; },
+                 .known_addresses = [this](ConnectionId) { return knows; },
+                 .may = [this](PeerId const&) { return may_punch; }}) {
+        told.push_back(wire::Multiaddr::tcp(at.ip, at.port).value());
+    }
 
     SeededRng rng;
     Identity identity;
@@ -77,6 +85,10 @@ struct Machine {
     Grant grant = Grant::unlimited;
     RelayService service;
     IdentifyService identify;
+    bool behind_router = false;  // lets in only whom this machine dials at the same moment
+    bool may_punch = true;       // what its dcutr service hears about every peer
+    std::vector<wire::Multiaddr> told, knows;  // its own addresses, and those of others
+    DcutrService dcutr;
     std::vector<HostEvent> events;
     std::function<void(HostEvent const&)> on_event;  // before anybody else hears of it
     Bytes tape;  // everything that others put on wires to this machine
@@ -118,6 +130,7 @@ struct Net {
         while (auto event = from.host->poll_event()) {
             moved = true;
             if (from.on_event) from.on_event(*event);
+            if (from.dcutr.on_event(*event, clock.at)) continue;
             if (from.service.on_event(*event, clock.at)) continue;
             if (from.answers_identify && from.identify.on_event(*event, clock.at)) continue;
             if (auto const* data = std::get_if<StreamData>(&event->what); data && from.consumes)
@@ -151,14 +164,39 @@ struct Net {
     void connect(Machine& from, kith::ports::Dial const& dial) {
         for (auto const& to : machines) {
             if (to->at != dial.to) continue;
+            bool const at_listen_port = dial.from != kith::ports::DialFrom::any_port;
+            if (to->behind_router) {
+                if (at_listen_port) cross(from, *to, dial.id);
+                return;  // alone it is dropped there, without a word
+            }
             ConnectionId const far{next_odd};
             next_odd += 2;
-            wires[{&from, dial.id}] = {to.get(), far};
-            wires[{to.get(), far}] = {&from, dial.id};
-            to->host->on_accepted(far, {.ip = from.at.ip, .port = 40'000}, clock.at);
+            join({&from, dial.id}, {to.get(), far});
+            std::uint16_t const port = at_listen_port ? from.at.port : std::uint16_t{40'000};
+            to->host->on_accepted(far, {.ip = from.at.ip, .port = port}, clock.at);
             return from.host->on_connected(dial.id, clock.at);
         }
         from.host->on_closed(dial.id, {base::Code::unavailable, "refused"}, clock.at);
+    }
+
+    using End = std::pair<Machine*, ConnectionId>;
+    void join(End const& one, End const& other) {
+        wires[one] = other;
+        wires[other] = one;
+    }
+
+    // Two dials that meet within a second become one connection.
+    void cross(Machine& from, Machine& to, ConnectionId id) {
+        auto const other = knocking.find({&to, &from});
+        if (other == knocking.end() || other->second.second + 1s < clock.at) {
+            knocking[{&from, &to}] = {id, clock.at};
+            return;
+        }
+        auto const far = other->second.first;
+        knocking.erase(other);
+        join({&from, id}, {&to, far});
+        from.host->on_connected(id, clock.at);
+        to.host->on_connected(far, clock.at);
     }
 
     // Runs every timer up to `span` from now.
@@ -168,13 +206,14 @@ struct Net {
             auto next = end;
             for (auto const& machine : machines)
                 for (auto const& due : {machine->host->deadline(), machine->service.deadline(),
-                                        machine->identify.deadline()})
+                                        machine->identify.deadline(), machine->dcutr.deadline()})
                     if (due) next = std::min(next, std::max(*due, clock.at + 1us));
             clock.at = next;
             for (auto const& machine : machines) {
                 machine->host->on_deadline(clock.at);
                 machine->service.on_deadline(clock.at);
                 machine->identify.on_deadline(clock.at);
+                machine->dcutr.on_deadline(clock.at);
             }
             if (next == end) return run();
         }
@@ -183,7 +222,8 @@ struct Net {
     TestClock clock;
     std::uint64_t next_odd = 1;
     std::vector<std::unique_ptr<Machine>> machines;
-    std::map<std::pair<Machine*, ConnectionId>, std::pair<Machine*, ConnectionId>> wires;
+    std::map<End, End> wires;
+    std::map<std::pair<Machine*, Machine*>, std::pair<ConnectionId, Instant>> knocking;
 };
 
 }  // namespace kith::node::test
