@@ -1,11 +1,13 @@
 // tests/interop/relay_peer.cpp: our Host with its relay and identify services over TCP, steered by
 // lines on standard input and answering in JSON lines on standard output.
 //
-//   relay_peer unlimited|limited|refused      what this peer lets others use it as a relay for
+//   relay_peer unlimited|limited|refused [IP]     what this peer lets others use it as a relay for,
+//   and where it listens (127.0.0.1)
 //   -> listening {peer, port}
 //   <- dial MULTIADDR       also one through a relay   -> connected {peer, path, direction} | down
 //   {message}
 //   <- reserve              at the last direct peer    -> reserved {address}
+//   <- upgrade              of the last relayed one    -> connected {path: direct} | nothing
 //   <- ping                 on the last connection     -> pinged
 //   <- echo BYTES           on the last connection     -> echoed {bytes, ok}
 //   end of input: exit
@@ -25,6 +27,7 @@
 
 #include "io/net/os.h"
 #include "io/net/tcp_driver.h"
+#include "node/services/dcutr_service.h"
 #include "node/services/identify_service.h"
 #include "node/services/relay_service.h"
 
@@ -40,9 +43,13 @@ constexpr std::size_t write_bytes = 64 * 1024;
 constexpr auto tick = std::chrono::milliseconds(200);
 
 std::vector<std::string> protocols() {
-    return {std::string(proto::relay::hop_protocol),     std::string(proto::relay::stop_protocol),
-            std::string(proto::identify::protocol),      std::string(proto::ping::protocol),
-            std::string(proto::identify::push_protocol), std::string(echo_protocol)};
+    return {std::string(proto::relay::hop_protocol),
+            std::string(proto::relay::stop_protocol),
+            std::string(proto::identify::protocol),
+            std::string(proto::ping::protocol),
+            std::string(proto::identify::push_protocol),
+            std::string(proto::dcutr::protocol),
+            std::string(echo_protocol)};
 }
 
 std::uint8_t pattern(std::size_t position) {
@@ -69,10 +76,21 @@ public:
                   .identity = self,
                   .clock = clock,
                   .grant = [grant](auto const&) { return grant; }}),
-          identify_({.host = host, .identity = self, .clock = clock}) {}
+          identify_({.host = host, .identity = self, .clock = clock}),
+          dcutr_({.host = host,
+                  .own_addresses =
+                      [this] {
+                          auto own = identify_.seen();
+                          own.push_back(own_);
+                          return own;
+                      },
+                  .known_addresses = [](auto) { return std::vector<wire::Multiaddr>{}; },
+                  .may = [](auto const&) { return true; },
+                  .reach = wire::Reach::loopback}) {}
 
-    void listening(std::uint16_t port) {
-        auto const address = *wire::Multiaddr::tcp("127.0.0.1", port);
+    void listening(ports::SocketAddress const& at) {
+        auto const address = *wire::Multiaddr::tcp(at.ip, at.port);
+        own_ = address;
         relay_.set_addresses({address});
         identify_.set_addresses({address}, clock_.now());
     }
@@ -80,6 +98,7 @@ public:
     void on_turn() {
         while (auto event = host_.poll_event()) {
             auto const now = clock_.now();
+            if (dcutr_.on_event(*event, now)) continue;
             if (relay_.on_event(*event, now) || identify_.on_event(*event, now)) continue;
             connection_ = event->connection;
             std::visit([this](auto& what) { on(what); }, event->what);
@@ -92,6 +111,7 @@ public:
     void on_tick() {
         relay_.on_deadline(clock_.now());
         identify_.on_deadline(clock_.now());
+        dcutr_.on_deadline(clock_.now());
     }
 
     void command(std::string const& line) {
@@ -103,6 +123,7 @@ public:
             if (auto const asked = relay_.reserve_at(direct_, clock_.now()); !asked)
                 say("down", "\"message\":\"" + asked.error().message + "\"");
         }
+        if (verb == "upgrade") dcutr_.upgrade(relayed_, clock_.now());
         if (verb == "ping") ask(Stream::Job::ask_ping, proto::ping::protocol, 1);
         if (verb == "echo") ask(Stream::Job::ask_echo, echo_protocol, std::stoul(argument));
     }
@@ -124,7 +145,8 @@ private:
             if (address.circuit())
                 return relay_.dial(KITH_TRY(node::parse_circuit(address)), peer, clock_.now());
             auto const at = *address.tcp_endpoint();
-            return host_.dial({at.ip, at.port}, peer, clock_.now());
+            return host_.dial({at.ip, at.port}, peer, clock_.now(),
+                              {.from = ports::DialFrom::listen_port_if_possible});
         }();
         if (!dialled) say("down", "\"message\":\"" + dialled.error().message + "\"");
     }
@@ -132,7 +154,7 @@ private:
     void on(node::PeerConnected& up) {
         identify_.set_audience(connection_, node::Audience::member, protocols(), clock_.now());
         bool const direct = up.path == node::Path::direct;
-        if (direct) direct_ = connection_;
+        (direct ? direct_ : relayed_) = connection_;
         last_ = connection_;
         say("connected", "\"peer\":\"" + up.peer.peer().to_text() + "\",\"path\":\"" +
                              (direct ? "direct" : "relayed") + "\",\"direction\":\"" +
@@ -221,8 +243,10 @@ private:
     ports::Clock const& clock_;
     node::RelayService relay_;
     node::IdentifyService identify_;
+    node::DcutrService dcutr_;
+    wire::Multiaddr own_;
     ports::ConnectionId connection_{};  // of the event in hand
-    ports::ConnectionId direct_{}, last_{};
+    ports::ConnectionId direct_{}, relayed_{}, last_{};
     std::map<Key, Stream> streams_;
 };
 
@@ -231,7 +255,7 @@ Grant grant_of(std::string_view word) {
     return word == "limited" ? Grant::limited : Grant::refused;
 }
 
-int run(Grant grant) {
+int run(Grant grant, std::string const& ip) {
     io::OsRng rng;
     io::OsClock clock;
     crypto::Secret<identity::identity_random_bytes> random;
@@ -243,9 +267,9 @@ int run(Grant grant) {
     asio::io_context context;
     Peer peer(**host, *self, rng, clock, grant);
     io::TcpDriver driver(context, **host, clock, [&peer] { peer.on_turn(); });
-    auto const bound = driver.listen({"127.0.0.1", 0});
+    auto const bound = driver.listen({ip, 0});
     if (!bound) return 1;
-    peer.listening(bound->port);
+    peer.listening(*bound);
     Peer::say("listening", "\"peer\":\"" + self->peer_id().to_text() +
                                "\",\"port\":" + std::to_string(bound->port));
 
@@ -283,6 +307,6 @@ int run(Grant grant) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 2) return 2;
-    return run(grant_of(argv[1]));
+    if (argc < 2 || argc > 3) return 2;
+    return run(grant_of(argv[1]), argc == 3 ? argv[2] : "127.0.0.1");
 }
