@@ -1,197 +1,176 @@
 #include "infer/chat_template.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "infer/json_input.h"
+
 namespace kith::infer {
-namespace {
 
 using base::Code;
 using base::fail;
 using base::Result;
+using jinja::Input;
+using jinja::Origin;
+using jinja::Text;
 
-constexpr std::size_t template_shown_bytes = 60;
+namespace {
 
-char const* role_name(ChatRole role) {
-    switch (role) {
-        case ChatRole::system:
-            return "system";
-        case ChatRole::user:
-            return "user";
-        case ChatRole::assistant:
-            return "assistant";
-    }
-    return "?";
+Text written(std::string_view text) {
+    return {text, Origin::written};
+}
+Text given(std::string_view text) {
+    return {text, Origin::given};
 }
 
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
+// Templates want the arguments of a call as values to print as JSON; a few join them to a text.
+Result<Input> call_input(ChatToolCall const& call, bool as_values) {
+    Input arguments{given(call.arguments)};
+    if (as_values)
+        if (auto values = input_of_json(call.arguments);
+            values && std::holds_alternative<Input::Dict>(values->value))
+            arguments = *std::move(values);
+    Input::Dict function;
+    function.emplace_back(written("name"), Input{given(call.name)});
+    function.emplace_back(written("arguments"), std::move(arguments));
+    Input::Dict out;
+    out.emplace_back(written("id"), Input{given(call.id)});
+    out.emplace_back(written("type"), Input{written("function")});
+    out.emplace_back(written("function"), Input{std::move(function)});
+    return Input{std::move(out)};
 }
 
-std::string_view trimmed(std::string_view text) {
-    constexpr std::string_view blank = " \t\r\n";
-    auto const first = text.find_first_not_of(blank);
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(blank) - first + 1);
+Result<Input> message_input(ChatMessage const& message, bool as_values) {
+    Input::Dict out;
+    out.emplace_back(written("role"), Input{written(chat_role_name(message.role))});
+    out.emplace_back(written("content"), Input{given(message.content)});
+    if (!message.calls.empty()) {
+        Input::List calls;
+        for (auto const& call : message.calls)
+            calls.push_back(KITH_TRY(call_input(call, as_values)));
+        out.emplace_back(written("tool_calls"), Input{std::move(calls)});
+    }
+    if (!message.call_id.empty())
+        out.emplace_back(written("tool_call_id"), Input{given(message.call_id)});
+    if (!message.name.empty()) out.emplace_back(written("name"), Input{given(message.name)});
+    return Input{std::move(out)};
 }
 
-// Collects segments, joining neighbours of one kind: a tokenizer must see text that belongs
-// together in one piece.
-class Rendering {
-public:
-    void marker(std::string_view text) { add(text, Specials::parse); }
-    void plain(std::string_view text) { add(text, Specials::as_text); }
-    std::vector<ChatSegment> take() { return std::move(segments_); }
-
-private:
-    void add(std::string_view text, Specials specials) {
-        if (text.empty()) return;
-        if (segments_.empty() || segments_.back().specials != specials)
-            segments_.push_back({.text = {}, .specials = specials});
-        segments_.back().text += text;
+std::vector<ChatSegment> segments_of(Text const& text) {
+    std::vector<ChatSegment> out;
+    for (std::size_t begin = 0; begin < text.size();) {
+        auto end = begin;
+        while (end < text.size() && text.origin(end) == text.origin(begin)) ++end;
+        bool const trusted = text.origin(begin) == Origin::written;
+        out.push_back({.text = std::string(text.bytes().substr(begin, end - begin)),
+                       .specials = trusted ? Specials::parse : Specials::as_text});
+        begin = end;
     }
-    std::vector<ChatSegment> segments_;
-};
-
-std::vector<ChatSegment> render_chatml(std::vector<ChatMessage> const& messages, Answer answer) {
-    Rendering out;
-    for (auto const& message : messages) {
-        out.marker("<|im_start|>");
-        out.plain(std::string(role_name(message.role)) + "\n" + message.content);
-        out.marker("<|im_end|>");
-        out.plain("\n");
-    }
-    if (answer == Answer::open) {
-        out.marker("<|im_start|>");
-        out.plain("assistant\n");
-    }
-    return out.take();
+    return out;
 }
 
-std::vector<ChatSegment> render_llama3(std::vector<ChatMessage> const& messages, Answer answer) {
-    Rendering out;
-    auto const header = [&out](ChatRole role) {
-        out.marker("<|start_header_id|>");
-        out.plain(role_name(role));
-        out.marker("<|end_header_id|>");
-    };
-    for (auto const& message : messages) {
-        header(message.role);
-        out.plain("\n\n" + std::string(trimmed(message.content)));
-        out.marker("<|eot_id|>");
-    }
-    if (answer == Answer::open) {
-        header(ChatRole::assistant);
-        out.plain("\n\n");
-    }
-    return out.take();
+// A name in a template may be as long as the template.
+base::Error shortened(base::Error error) {
+    constexpr std::size_t error_bytes_max = 240;
+    if (error.message.size() > error_bytes_max) error.message.resize(error_bytes_max);
+    return error;
 }
 
-std::vector<ChatSegment> render_zephyr(std::vector<ChatMessage> const& messages, Answer answer) {
-    Rendering out;
-    for (auto const& message : messages) {
-        out.marker("<|" + std::string(role_name(message.role)) + "|>");
-        out.plain("\n" + message.content);
-        out.marker("</s>");
-        out.plain("\n");
-    }
-    if (answer == Answer::open) {
-        out.marker("<|assistant|>");
-        out.plain("\n");
-    }
-    return out.take();
-}
-
-// The system text goes inside the first question. Turns alternate, the first is the user's.
-Result<std::vector<ChatSegment>> render_llama2(std::vector<ChatMessage> const& messages) {
-    Rendering out;
-    std::string system;
-    auto expected = ChatRole::user;
-    bool first_turn = true;
-    for (auto const& message : messages) {
-        if (&message == &messages.front() && message.role == ChatRole::system) {
-            system = "<<SYS>>\n" + std::string(trimmed(message.content)) + "\n<</SYS>>\n\n";
-            continue;
-        }
-        if (message.role != expected)
-            return fail(Code::invalid, "this model wants user and assistant messages in turn");
-        if (message.role == ChatRole::user) {
-            if (!first_turn) out.marker("<s>");
-            out.plain("[INST] " + system + std::string(trimmed(message.content)) + " [/INST]");
-            system.clear();
-            expected = ChatRole::assistant;
-        } else {
-            out.plain(" " + std::string(trimmed(message.content)) + " ");
-            out.marker("</s>");
-            expected = ChatRole::user;
-        }
-        first_turn = false;
-    }
-    if (first_turn) return fail(Code::invalid, "this model wants a user message");
-    return out.take();
+// The system message inside the first one of the user; nullopt when there is none to move.
+std::optional<Conversation> with_system_moved(Conversation const& conversation) {
+    auto out = conversation;
+    auto& messages = out.messages;
+    if (messages.size() < 2 || messages[0].role != ChatRole::system ||
+        messages[1].role != ChatRole::user)
+        return std::nullopt;
+    messages[1].content = messages[0].content + "\n\n" + messages[1].content;
+    messages.erase(messages.begin());
+    return out;
 }
 
 }  // namespace
 
-char const* chat_family_name(ChatFamily family) {
-    switch (family) {
-        case ChatFamily::chatml:
-            return "chatml";
-        case ChatFamily::llama3:
-            return "llama3";
-        case ChatFamily::llama2:
-            return "llama2";
-        case ChatFamily::zephyr:
-            return "zephyr";
+Result<ChatTemplate> ChatTemplate::of_text(std::string_view text, std::string begin_text,
+                                           std::string end_text) {
+    ChatTemplate out;
+    out.begin_text_ = std::move(begin_text);
+    out.end_text_ = std::move(end_text);
+    if (auto const family = detect_chat_family(text)) out.family_ = *family;
+    auto parsed = jinja::Template::parse(text);
+    if (parsed) {
+        out.own_ = *std::move(parsed);
+        out.takes_tools_ = text.find("tools") != std::string_view::npos;
+        return out;
     }
-    return "?";
+    out.objection_ =
+        "the model's chat template cannot be run: " + shortened(parsed.error()).message;
+    if (!out.family_) return fail(Code::unsupported, out.objection_);
+    return out;
 }
 
-Result<ChatFamily> detect_chat_family(std::string_view text) {
-    if (contains(text, "<|im_start|>")) return ChatFamily::chatml;
-    if (contains(text, "<|start_header_id|>")) return ChatFamily::llama3;
-    if (contains(text, "[INST]")) return ChatFamily::llama2;
-    if (contains(text, "<|user|>") && contains(text, "eos_token")) return ChatFamily::zephyr;
-    std::string shown;
-    for (char const c : text.substr(0, template_shown_bytes))
-        shown += (c >= 0x20 && c < 0x7f) ? c : ' ';
-    return fail(Code::unsupported, "chat template of no known family: " + shown + "...");
-}
-
-Result<ChatFamily> detect_chat_family(Gguf const& file) {
+Result<ChatTemplate> ChatTemplate::create(Gguf const& file, Tokenizer const& tokenizer) {
     auto const* const value = file.find("tokenizer.chat_template");
     auto const text = value == nullptr ? std::nullopt : value->as_string();
     if (!text) return fail(Code::not_found, "the model has no chat template");
-    return detect_chat_family(*text);
+    auto const text_of = [&](std::optional<TokenId> token) {
+        return token ? std::string(tokenizer.token_text(*token)) : std::string();
+    };
+    return of_text(*text, text_of(tokenizer.begin_token()), text_of(tokenizer.end_token()));
 }
 
-Result<std::vector<ChatSegment>> render_chat(ChatFamily family,
-                                             std::vector<ChatMessage> const& messages,
-                                             Answer answer) {
+Result<std::vector<ChatSegment>> ChatTemplate::run_as(Conversation const& conversation,
+                                                      Answer answer, ArgumentForm form) const {
+    Input::List messages;
+    for (auto const& message : conversation.messages)
+        messages.push_back(KITH_TRY(message_input(message, form == ArgumentForm::values)));
+    auto tools = conversation.tools.empty() ? Input{} : KITH_TRY(input_of_json(conversation.tools));
+    std::vector<jinja::Variable> variables;
+    variables.push_back({"messages", Input{std::move(messages)}});
+    variables.push_back({"tools", std::move(tools)});
+    variables.push_back({"documents", Input{}});
+    variables.push_back({"add_generation_prompt", Input{answer == Answer::open}});
+    variables.push_back({"bos_token", Input{written(begin_text_)}});
+    variables.push_back({"eos_token", Input{written(end_text_)}});
+    auto const text = own_->render(variables, conversation.now);
+    if (!text) return std::unexpected(shortened(text.error()));
+    return segments_of(*text);
+}
+
+Result<std::vector<ChatSegment>> ChatTemplate::run(Conversation const& conversation,
+                                                   Answer answer) const {
+    auto out = run_as(conversation, answer, ArgumentForm::values);
+    bool const has_calls = std::ranges::any_of(
+        conversation.messages, [](auto const& message) { return !message.calls.empty(); });
+    if (!out && out.error().code == Code::unsupported && has_calls)
+        if (auto again = run_as(conversation, answer, ArgumentForm::text)) return again;
+    return out;
+}
+
+Result<std::vector<ChatSegment>> ChatTemplate::render(Conversation const& conversation,
+                                                      Answer answer) const {
+    auto const& messages = conversation.messages;
     if (messages.empty()) return fail(Code::invalid, "no message");
     if (messages.size() > chat_messages_max) return fail(Code::invalid, "too many messages");
-    switch (family) {
-        case ChatFamily::chatml:
-            return render_chatml(messages, answer);
-        case ChatFamily::llama3:
-            return render_llama3(messages, answer);
-        case ChatFamily::llama2:
-            return render_llama2(messages);
-        case ChatFamily::zephyr:
-            return render_zephyr(messages, answer);
-    }
-    return fail(Code::internal, "unknown chat family");
+    if (!own_) return render_chat(*family_, messages, answer);
+    auto out = run(conversation, answer);
+    if (!out && out.error().code == Code::invalid)
+        if (auto const moved = with_system_moved(conversation))
+            if (auto again = run(*moved, answer)) return again;
+    if (out || out.error().code == Code::invalid) return out;
+    if (family_ && conversation.tools.empty()) return render_chat(*family_, messages, answer);
+    return fail(out.error().code, "the model's chat template fails: " + out.error().message);
 }
 
-Result<std::vector<TokenId>> encode_chat(Tokenizer const& tokenizer, ChatFamily family,
-                                         std::vector<ChatMessage> const& messages, Answer answer) {
-    auto const segments = KITH_TRY(render_chat(family, messages, answer));
-    std::vector<TokenId> out;
-    auto begin = Begin::as_model_says;
-    for (auto const& segment : segments) {
-        auto const tokens = KITH_TRY(tokenizer.encode(segment.text, segment.specials, begin));
-        out.insert(out.end(), tokens.begin(), tokens.end());
-        begin = Begin::none;
-    }
+Result<std::vector<TokenId>> ChatTemplate::encode(Tokenizer const& tokenizer,
+                                                  Conversation const& conversation,
+                                                  Answer answer) const {
+    auto const segments = KITH_TRY(render(conversation, answer));
+    std::vector<TextPiece> pieces;
+    for (auto const& segment : segments) pieces.push_back({segment.text, segment.specials});
+    auto out = KITH_TRY(tokenizer.encode(pieces, Begin::as_model_says));
+    // Templates that write the beginning token themselves mean the one that was added.
+    auto const begin = tokenizer.begin_token();
+    if (begin && out.size() > 1 && out[0] == *begin && out[1] == *begin) out.erase(out.begin());
     return out;
 }
 

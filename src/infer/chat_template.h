@@ -1,59 +1,65 @@
 // infer/chat_template.h: a conversation as the token ids a model was trained on.
 //
-// The family is recognised in the model's own template text (tokenizer.chat_template, Jinja); the
-// text itself is not run. Markers come from the family and become control tokens; what people wrote
-// is tokenised as plain text, so that a message that spells "<|im_end|>" cannot end its own turn.
+// The model's own template (tokenizer.chat_template, Jinja) is run; a family of chat_family.h is
+// used where the file has none that can be. Either way every byte keeps its origin: what the
+// template wrote may name control tokens, what the conversation brought never becomes one, however
+// it is spelled. Not guarded, because it cannot be told apart: a model that was trained to read
+// plain text as a marker ("[INST]", "### User:"), and tokens that a file declares as user-defined
+// words, which are found in any text.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "infer/tokenizer.h"
+#include "infer/chat_family.h"
+#include "infer/chat_message.h"
+#include "infer/gguf.h"
+#include "infer/jinja/template.h"
 
 namespace kith::infer {
 
-inline constexpr std::size_t chat_messages_max = 4096;
+class ChatTemplate {
+public:
+    // From the metadata of a model. Code::not_found: it has no template. Code::unsupported, with
+    // the reason: its template can neither be run nor belongs to a known family.
+    static base::Result<ChatTemplate> create(Gguf const& file, Tokenizer const& tokenizer);
+    static base::Result<ChatTemplate> of_text(std::string_view text, std::string begin_text,
+                                              std::string end_text);
 
-enum class ChatFamily {
-    chatml,  // <|im_start|>role\n ... <|im_end|>\n : qwen2 and many others
-    llama3,  // <|start_header_id|>role<|end_header_id|>\n\n ... <|eot_id|>
-    llama2,  // [INST] ... [/INST] answer</s> : llama 2, mistral
-    zephyr,  // <|user|>\n ... </s>\n : zephyr, TinyLlama chat
+    // The family is tried when the template fails by its own fault. Code::invalid for no message,
+    // more than chat_messages_max, tools that are no JSON, or with the template's own words when it
+    // refuses the conversation. A template that refuses a system message gets it once more inside
+    // the first message of the user. Takes seconds at most.
+    [[nodiscard]] base::Result<std::vector<ChatSegment>> render(Conversation const& conversation,
+                                                                Answer answer) const;
+
+    // render and tokenise, with the beginning token once where the model asks for it.
+    [[nodiscard]] base::Result<std::vector<TokenId>> encode(Tokenizer const& tokenizer,
+                                                            Conversation const& conversation,
+                                                            Answer answer) const;
+
+    // Whether the template looks at tools at all; without, a model cannot be told of them.
+    [[nodiscard]] bool takes_tools() const { return takes_tools_; }
+    // Why the model's own template is not run; empty: it is.
+    [[nodiscard]] std::string const& objection() const { return objection_; }
+
+private:
+    ChatTemplate() = default;
+    enum class ArgumentForm { values, text };
+    [[nodiscard]] base::Result<std::vector<ChatSegment>> run(Conversation const& conversation,
+                                                             Answer answer) const;
+    [[nodiscard]] base::Result<std::vector<ChatSegment>> run_as(Conversation const& conversation,
+                                                                Answer answer,
+                                                                ArgumentForm form) const;
+
+    std::optional<jinja::Template> own_;
+    std::optional<ChatFamily> family_;
+    std::string begin_text_, end_text_;
+    std::string objection_;
+    bool takes_tools_ = false;
 };
-char const* chat_family_name(ChatFamily family);
-
-enum class ChatRole { system, user, assistant };
-
-struct ChatMessage {
-    ChatRole role = ChatRole::user;
-    std::string content;
-};
-
-// A piece of the rendered conversation.
-struct ChatSegment {
-    std::string text;
-    Specials specials = Specials::as_text;
-    bool operator==(ChatSegment const&) const = default;
-};
-
-// Code::unsupported naming the beginning of a template of no known family; Code::not_found when the
-// file has none.
-base::Result<ChatFamily> detect_chat_family(Gguf const& file);
-base::Result<ChatFamily> detect_chat_family(std::string_view template_text);
-
-// The default system text some templates add when there is none is not added. Code::invalid for no
-// message, for more than chat_messages_max, and (llama2) for roles that do not alternate. With
-// `open`, the header of the answer follows.
-enum class Answer { none, open };
-base::Result<std::vector<ChatSegment>> render_chat(ChatFamily family,
-                                                   std::vector<ChatMessage> const& messages,
-                                                   Answer answer);
-
-// render_chat and encode in one, with the beginning token where the model asks for it.
-base::Result<std::vector<TokenId>> encode_chat(Tokenizer const& tokenizer, ChatFamily family,
-                                               std::vector<ChatMessage> const& messages,
-                                               Answer answer);
 
 }  // namespace kith::infer

@@ -45,13 +45,14 @@ TEST_CASE("the guide model tokenises, computes and answers as its reference says
     }
     auto const model = Model::load_path("models/guide/kith-guide.gguf").value();
     auto const tokenizer = Tokenizer::create(*model->tokenizer_file()).value();
-    auto const family = detect_chat_family(*model->tokenizer_file()).value();
+    auto const chat = ChatTemplate::create(*model->tokenizer_file(), tokenizer).value();
+    CHECK(chat.objection().empty());
     auto const& h = model->hparams();
     LayerRange const all{0, h.layers_count};
     for (auto const& record : reference->as_array()) {
         auto const prompt = ids(record.at("prompt_ids"));
-        CHECK(encode_chat(tokenizer, family, messages(record.at("turns")), Answer::open).value() ==
-              prompt);
+        Conversation const conversation{.messages = messages(record.at("turns"))};
+        CHECK(chat.encode(tokenizer, conversation, Answer::open).value() == prompt);
         auto stage = Stage::create(model, {.threads = 2}).value();
         auto cache = KvCache::create(h, all, h.context_length).value();
         std::vector<float> hidden(prompt.size() * h.hidden_size);

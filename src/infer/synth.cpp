@@ -147,7 +147,9 @@ void add_tokenizer(GgufWriter& writer, SynthShape const& shape) {
     writer.add_unsigned("tokenizer.ggml.bos_token_id", first_control);
     writer.add_unsigned("tokenizer.ggml.eos_token_id", first_control + 2);
     writer.add_string("tokenizer.chat_template",
-                      "{% for m in messages %}<|im_start|>{{ m.role }}...<|im_end|>{% endfor %}");
+                      "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + "
+                      "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}"
+                      "{{ '<|im_start|>assistant\\n' }}{% endif %}");
 }
 
 void add_shape(GgufWriter& writer, SynthShape const& shape) {

@@ -50,10 +50,51 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
+namespace {
+
+// What is encoded at once, and where in it control tokens may stand.
+struct Pieces {
+    explicit Pieces(std::vector<TextPiece> const& pieces) {
+        for (auto const& piece : pieces) {
+            text += piece.text;
+            borders.push_back({text.size(), piece.specials});
+        }
+    }
+    // The special token at a place; borders are asked for in order.
+    std::optional<TokenId> special(Tokenizer::Vocabulary const& vocabulary, std::size_t at) {
+        while (borders[current].end <= at) ++current;
+        auto const rest = std::string_view(text).substr(at);
+        if (borders[current].specials == Specials::parse)
+            if (auto const token = special_at(vocabulary, rest.substr(0, borders[current].end - at),
+                                              Specials::parse))
+                return token;
+        return special_at(vocabulary, rest, Specials::as_text);
+    }
+
+    struct Border {
+        std::size_t end = 0;
+        Specials specials = Specials::as_text;
+    };
+    std::string text;
+    std::vector<Border> borders;
+    std::size_t current = 0;
+};
+
+}  // namespace
+
 Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, Specials specials,
                                                Begin begin) const {
-    if (text.size() > tokenizer_text_bytes_max)
-        return fail(Code::too_large, "the text is longer than the tokenizer's limit");
+    return encode({TextPiece{text, specials}}, begin);
+}
+
+Result<std::vector<TokenId>> Tokenizer::encode(std::vector<TextPiece> const& parts,
+                                               Begin begin) const {
+    std::size_t size = 0;
+    for (auto const& part : parts) {
+        if (part.text.size() > tokenizer_text_bytes_max - size)
+            return fail(Code::too_large, "the text is longer than the tokenizer's limit");
+        size += part.text.size();
+    }
     auto const& v = *vocabulary_;
     std::vector<TokenId> out;
     if (begin == Begin::as_model_says && v.add_begin) out.push_back(*v.begin);
@@ -69,9 +110,11 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, Specials s
         }
         after_special = false;
     };
+    Pieces pieces(parts);
+    std::string_view const text = pieces.text;
     std::size_t plain_begin = 0;
     for (std::size_t at = 0; at < text.size();) {
-        auto const token = special_at(v, text.substr(at), specials);
+        auto const token = pieces.special(v, at);
         if (!token) {
             ++at;
             continue;

@@ -27,6 +27,12 @@ enum class Specials { as_text, parse };
 // Whether the beginning-of-sequence token is put first, where the model's metadata asks for it.
 enum class Begin { none, as_model_says };
 
+// Text of one kind within a longer one.
+struct TextPiece {
+    std::string_view text;
+    Specials specials = Specials::as_text;
+};
+
 // Immutable; thread-safe.
 class Tokenizer {
 public:
@@ -39,6 +45,10 @@ public:
     // tokenizer_text_bytes_max.
     [[nodiscard]] base::Result<std::vector<TokenId>> encode(std::string_view text,
                                                             Specials specials,
+                                                            Begin begin = Begin::none) const;
+    // The pieces as one text: words go across their borders, control tokens stand within one piece
+    // that is parsed for them.
+    [[nodiscard]] base::Result<std::vector<TokenId>> encode(std::vector<TextPiece> const& pieces,
                                                             Begin begin = Begin::none) const;
     // The bytes of the tokens, one after the other; control tokens and ids outside the vocabulary
     // give nothing. Without the leading space that SPM put before a text (pass the ids of the whole

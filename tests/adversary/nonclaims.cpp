@@ -107,9 +107,9 @@ TEST_CASE(
     auto const rows = prompt_rows(remote.recorder);
     auto const found = invert(model, rows, 1);
     auto const tokenizer = tokenizer_of(*model);
+    auto const chat = infer::ChatTemplate::create(*model->tokenizer_file(), tokenizer).value();
     auto const prompt =
-        infer::encode_chat(tokenizer, infer::detect_chat_family(*model->tokenizer_file()).value(),
-                           {{infer::ChatRole::user, secret}}, infer::Answer::open)
+        chat.encode(tokenizer, {.messages = {{infer::ChatRole::user, secret}}}, infer::Answer::open)
             .value();
     REQUIRE(found.size() == prompt.size());
     std::size_t right = 0;

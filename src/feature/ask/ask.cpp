@@ -163,11 +163,25 @@ base::Status check_length(LoadedModel const& model, std::vector<Message> const& 
     return too_long("at least " + std::to_string(tokens_min), context);
 }
 
+infer::ChatMessage chat_message(Message message) {
+    auto const& role = message.role;
+    infer::ChatMessage out{.role = role == "system"      ? infer::ChatRole::system
+                                   : role == "assistant" ? infer::ChatRole::assistant
+                                   : role == "tool"      ? infer::ChatRole::tool
+                                                         : infer::ChatRole::user,
+                           .content = std::move(message.content),
+                           .call_id = std::move(message.call_id)};
+    for (auto& call : message.calls)
+        out.calls.push_back({.id = std::move(call.id),
+                             .name = std::move(call.name),
+                             .arguments = std::move(call.arguments)});
+    return out;
+}
+
 // Worker. Never empty.
-base::Result<std::vector<infer::TokenId>> prompt_of(
-    LoadedModel const& model, std::vector<infer::ChatMessage> const& messages) {
-    auto prompt = KITH_TRY(
-        infer::encode_chat(*model.tokenizer, *model.family, messages, infer::Answer::open));
+base::Result<std::vector<infer::TokenId>> prompt_of(LoadedModel const& model,
+                                                    infer::Conversation const& conversation) {
+    auto prompt = KITH_TRY(model.chat->encode(*model.tokenizer, conversation, infer::Answer::open));
     if (prompt.empty())
         return fail(Code::unsupported,
                     "the vocabulary of this model has no token for anything in the question");
@@ -188,9 +202,7 @@ base::Result<LoadedModelPtr> Ask::model_for(std::string const& wanted) const {
                     "this machine needs shard 0 of the model for the tokenizer; get it with: kith "
                     "models fetch " +
                         model->manifest.name + " --shards 0");
-    if (!model->family)
-        return fail(Code::unsupported,
-                    "the chat template of this model is of no family that kith knows");
+    if (!model->chat) return fail(Code::unsupported, model->chat_objection);
     return model;
 }
 
@@ -238,20 +250,18 @@ base::Result<QuestionId> Ask::ask(Question question, Listener listener) {
 // Text to tokens takes up to seconds, so it is the worker's; once for each question.
 void Ask::tokenise(LoadedModelPtr const& model, std::vector<Message> messages, QuestionId id) {
     struct Job {
-        std::vector<infer::ChatMessage> messages;
+        infer::Conversation conversation;
         base::Result<std::vector<infer::TokenId>> prompt = std::vector<infer::TokenId>{};
     };
     auto job = std::make_shared<Job>();
+    job->conversation.now = node_.clock().unix_now();
     for (auto& message : messages)
-        job->messages.push_back({.role = message.role == "system"      ? infer::ChatRole::system
-                                         : message.role == "assistant" ? infer::ChatRole::assistant
-                                                                       : infer::ChatRole::user,
-                                 .content = std::move(message.content)});
+        job->conversation.messages.push_back(chat_message(std::move(message)));
     pool_.submit(
         ports::Lane::own,
         [job, model] {
-            job->prompt = prompt_of(*model, job->messages);
-            job->messages.clear();
+            job->prompt = prompt_of(*model, job->conversation);
+            job->conversation.messages.clear();
         },
         [this, job, id] { on_tokenised(id, std::move(job->prompt)); });
 }

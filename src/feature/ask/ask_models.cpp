@@ -92,7 +92,7 @@ ModelCard Ask::card(LoadedModel const& model) const {
                    .shards_remote = {elsewhere.begin(), elsewhere.end()},
                    .bytes = model.manifest.total_bytes,
                    .encrypted_pipeline = flags_.encrypted_pipeline};
-    card.answerable = model.tokenizer && model.family && plan_route(model, flags_).has_value();
+    card.answerable = model.tokenizer && model.chat && plan_route(model, flags_).has_value();
     return card;
 }
 

@@ -108,7 +108,13 @@ base::Result<LoadedModelPtr> load_model(fs::path const& folder, std::size_t thre
         KITH_TRY(infer::Stage::create(loaded->model, {.threads = threads})));
     if (auto const* file = loaded->model->tokenizer_file()) {
         loaded->tokenizer.emplace(KITH_TRY(infer::Tokenizer::create(*file)));
-        if (auto const family = infer::detect_chat_family(*file)) loaded->family = *family;
+        auto chat = infer::ChatTemplate::create(*file, *loaded->tokenizer);
+        if (!chat) {
+            loaded->chat_objection = chat.error().message;
+        } else {
+            loaded->chat = *std::move(chat);
+            if (!loaded->chat->objection().empty()) warnings.push_back(loaded->chat->objection());
+        }
         auto const tokens = static_cast<infer::TokenId>(loaded->tokenizer->vocabulary_size());
         for (infer::TokenId token = 0; token < tokens; ++token)
             loaded->token_bytes_max =

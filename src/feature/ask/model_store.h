@@ -32,7 +32,8 @@ struct LoadedModel {
     std::shared_ptr<infer::Model const> model;  // nullptr when no shard is held
     std::unique_ptr<infer::Stage> stage;        // worker thread only
     std::optional<infer::Tokenizer> tokenizer;  // with shard 0
-    std::optional<infer::ChatFamily> family;
+    std::optional<infer::ChatTemplate> chat;    // with shard 0; nullopt: see chat_objection
+    std::string chat_objection;
     std::size_t token_bytes_max = 0;  // of its longest token; with the tokenizer
 };
 using LoadedModelPtr = std::shared_ptr<LoadedModel>;

@@ -17,10 +17,19 @@
 
 namespace kith::ask {
 
+// What an assistant wanted to be called.
+struct ToolCall {
+    std::string id;
+    std::string name;
+    std::string arguments;  // JSON, as the model wrote it
+};
+
 struct Message {
-    std::string
-        role;  // "system", "user" or "assistant"; "developer" is mapped to "system" by the doors
+    // "system", "user", "assistant" or "tool"; "developer" is mapped to "system" by the doors
+    std::string role;
     std::string content;
+    std::vector<ToolCall> calls{};  // of an assistant
+    std::string call_id{};          // of a tool: the call it answers
 };
 
 struct Question {
