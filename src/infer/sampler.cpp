@@ -62,33 +62,103 @@ Result<Sampler> Sampler::create(SamplerOptions options) {
         return fail(Code::invalid, "temperature: 0 to 100");
     if (!(options.top_p > 0 && options.top_p <= 1)) return fail(Code::invalid, "top_p: 0 < p <= 1");
     if (!(options.min_p >= 0 && options.min_p < 1)) return fail(Code::invalid, "min_p: 0 <= p < 1");
-    return Sampler(options);
+    if (!(options.repetition_penalty > 0 && options.repetition_penalty <= 10))
+        return fail(Code::invalid, "repetition_penalty: above 0 to 10");
+    auto const is_penalty = [](float value) { return value >= -2 && value <= 2; };
+    if (!is_penalty(options.frequency_penalty) || !is_penalty(options.presence_penalty))
+        return fail(Code::invalid, "frequency_penalty and presence_penalty: -2 to 2");
+    if (options.logit_bias.size() > logit_biases_max)
+        return fail(Code::too_large, "logit_bias: more than 1024 tokens");
+    for (auto const& entry : options.logit_bias)
+        if (!(entry.bias >= -100 && entry.bias <= 100))
+            return fail(Code::invalid, "logit_bias: -100 to 100");
+    if (options.top_logprobs.value_or(0) > top_logprobs_max)
+        return fail(Code::too_large, "top_logprobs: more than 20");
+    return Sampler(std::move(options));
+}
+
+void Sampler::see(std::span<TokenId const> prompt) {
+    if (options_.repetition_penalty == 1) return;
+    for (auto const token : prompt) counts_.try_emplace(token, 0);
+}
+
+// Penalties and bias; the sum of the two last penalties as in OpenAI's API reference.
+void Sampler::adjust(std::span<float const> logits) {
+    adjusted_.assign(logits.begin(), logits.end());
+    auto const has = [&](TokenId token) {
+        return token >= 0 && static_cast<std::size_t>(token) < adjusted_.size();
+    };
+    for (auto const& [token, count] : counts_) {
+        if (!has(token)) continue;
+        auto& logit = adjusted_[static_cast<std::size_t>(token)];
+        logit =
+            logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
+        if (count > 0)
+            logit -=
+                static_cast<float>(count) * options_.frequency_penalty + options_.presence_penalty;
+    }
+    for (auto const& entry : options_.logit_bias)
+        if (has(entry.token)) adjusted_[static_cast<std::size_t>(entry.token)] += entry.bias;
 }
 
 Result<TokenId> Sampler::sample(std::span<float const> logits) {
+    return KITH_TRY(choose(logits)).token;
+}
+
+// log softmax of the logits as the model gave them.
+void Sampler::report(std::span<float const> logits, Choice& choice) {
     candidates_.clear();
     for (std::size_t i = 0; i < logits.size(); ++i)
         if (std::isfinite(logits[i])) candidates_.push_back({static_cast<TokenId>(i), logits[i]});
-    if (candidates_.empty()) return fail(Code::invalid, "no token has a finite logit");
-    if (options_.temperature == 0)  // the first of equals: max_element keeps the earliest
-        return std::ranges::max_element(candidates_, {}, &Candidate::logit)->token;
-    return pick();
+    auto const highest =
+        static_cast<double>(std::ranges::max_element(candidates_, {}, &Candidate::logit)->logit);
+    double total = 0;
+    for (auto const& candidate : candidates_)
+        total += exp_exactly(static_cast<double>(candidate.logit) - highest);
+    auto const logprob = [&](TokenId token, float logit) {
+        auto const value = static_cast<double>(logit) - highest - std::log(total);
+        return Logprob{token, static_cast<float>(value)};
+    };
+    choice.logprob = logprob(choice.token, logits[static_cast<std::size_t>(choice.token)]);
+    keep_likeliest(*options_.top_logprobs);
+    for (auto const& candidate : candidates_)
+        choice.top.push_back(logprob(candidate.token, candidate.logit));
+}
+
+Result<Choice> Sampler::choose(std::span<float const> logits, TokenMask const* allowed) {
+    bool const has_penalties = options_.repetition_penalty != 1 ||
+                               options_.frequency_penalty != 0 || options_.presence_penalty != 0;
+    bool const is_adjusted = has_penalties || !options_.logit_bias.empty();
+    if (is_adjusted) adjust(logits);
+    auto const values = is_adjusted ? std::span<float const>(adjusted_) : logits;
+    candidates_.clear();
+    for (std::size_t i = 0; i < values.size(); ++i)
+        if (std::isfinite(values[i]) && (allowed == nullptr || is_allowed(*allowed, i)))
+            candidates_.push_back({static_cast<TokenId>(i), values[i]});
+    if (candidates_.empty())
+        return fail(Code::invalid, "no token that may follow has a finite logit");
+    Choice choice;
+    choice.token = options_.temperature == 0  // the first of equals: max_element keeps the earliest
+                       ? std::ranges::max_element(candidates_, {}, &Candidate::logit)->token
+                       : pick();
+    if (has_penalties) ++counts_[choice.token];
+    if (options_.top_logprobs) report(logits, choice);
+    return choice;
 }
 
 // Leaves the candidates sorted: highest logit first, lowest id among equals.
-void Sampler::keep_top_k() {
+void Sampler::keep_likeliest(std::size_t most) {
     auto const before = [](Candidate const& a, Candidate const& b) {
         return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
     };
-    auto const count =
-        options_.top_k == 0 ? candidates_.size() : std::min(options_.top_k, candidates_.size());
+    auto const count = std::min(most, candidates_.size());
     auto const middle = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
     std::partial_sort(candidates_.begin(), middle, candidates_.end(), before);
     candidates_.erase(middle, candidates_.end());
 }
 
 TokenId Sampler::pick() {
-    keep_top_k();
+    keep_likeliest(options_.top_k == 0 ? candidates_.size() : options_.top_k);
     // Weights relative to the best candidate, whose weight is 1.
     weights_.clear();
     double total = 0;
