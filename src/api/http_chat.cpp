@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 
@@ -14,6 +15,7 @@ public:
     ChatExchange(ChatCall const& call, ChatFrame frame, ask::Service& service, HttpReply& reply)
         : delivery_(call.delivery),
           usage_chunk_(call.usage_chunk),
+          wants_logprobs_(call.question.top_logprobs.has_value()),
           frame_(std::move(frame)),
           service_(service),
           reply_(reply) {}
@@ -57,7 +59,7 @@ private:
     void on_piece(ask::Piece const& piece) {
         if (delivery_ == Delivery::stream) {
             begin_stream();
-            reply_.stream(chunk_piece(frame_, piece.text));
+            reply_.stream(chunk_piece(frame_, piece));
             return;
         }
         if (text_.size() + piece.text.size() > answer_bytes_max) {
@@ -65,6 +67,7 @@ private:
             return fail({.status = 500, .message = "The answer is too long to be sent whole."});
         }
         text_ += piece.text;
+        logprobs_.insert(logprobs_.end(), piece.logprobs.begin(), piece.logprobs.end());
     }
 
     void on_finished(ask::Finished const& end) {
@@ -73,7 +76,8 @@ private:
             reply_.stream(chunk_finish(frame_, end, usage_chunk_));
             reply_.end_stream();
         } else {
-            reply_.respond(json_response(200, chat_completion(frame_, text_, end)));
+            reply_.respond(json_response(
+                200, chat_completion(frame_, text_, end, wants_logprobs_ ? &logprobs_ : nullptr)));
         }
         state_ = State::over;
     }
@@ -100,12 +104,14 @@ private:
 
     Delivery delivery_;
     UsageChunk usage_chunk_;
+    bool wants_logprobs_;
     ChatFrame frame_;
     ask::Service& service_;
     HttpReply& reply_;
     State state_ = State::waiting;
     std::optional<ask::QuestionId> id_;
-    std::string text_;  // of an answer sent whole
+    std::string text_;                           // of an answer sent whole
+    std::vector<ask::TokenLogprob> logprobs_{};  // of it
 };
 
 }  // namespace

@@ -26,6 +26,8 @@ inline constexpr std::size_t model_characters_max = 256;  // S52: Unicode code p
 inline constexpr std::size_t tools_count_max = 128;       // S53
 inline constexpr std::size_t stops_count_max = 16;        // S54
 inline constexpr std::size_t stop_bytes_max = 1'024;
+inline constexpr std::size_t logit_biases_max = 1'024;
+inline constexpr std::size_t top_logprobs_max = 20;
 inline constexpr std::size_t messages_count_max = 4'096;
 inline constexpr std::size_t parts_count_max = 4'096;  // of one message
 inline constexpr std::uint32_t tokens_max_limit = 32'768;
@@ -73,13 +75,14 @@ struct ChatFrame {
 ChatFrame chat_frame(base::ByteArray<16> const& random, base::UnixTime now, std::string model);
 
 // The body of a whole answer.
-std::string chat_completion(ChatFrame const& frame, std::string_view text,
-                            ask::Finished const& end);
+// `logprobs`: of all its tokens, nullptr where none were asked for.
+std::string chat_completion(ChatFrame const& frame, std::string_view text, ask::Finished const& end,
+                            std::vector<ask::TokenLogprob> const* logprobs = nullptr);
 
 // The events of a streamed answer in order: role, any number of pieces, then finish (which ends
 // with [DONE]), or an error (without [DONE]). Each is a complete server-sent event, or several.
 std::string chunk_role(ChatFrame const& frame);
-std::string chunk_piece(ChatFrame const& frame, std::string_view text);
+std::string chunk_piece(ChatFrame const& frame, ask::Piece const& piece);
 std::string chunk_finish(ChatFrame const& frame, ask::Finished const& end, UsageChunk usage);
 std::string chunk_error(ApiError const& error);
 inline constexpr std::string_view chunk_heartbeat = ": waiting\n\n";

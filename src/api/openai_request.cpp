@@ -3,8 +3,8 @@
 #include <boost/json/object.hpp>
 #include <limits>
 
-#include "api/openai.h"
 #include "api/openai_json.h"
+#include "api/openai_reader.h"
 #include "base/sabotage.h"
 
 namespace kith::api {
@@ -18,49 +18,7 @@ std::size_t characters_count(std::string_view text) {
     return static_cast<std::size_t>(std::ranges::count_if(text, starts));
 }
 
-std::string_view view(json::string const& text) {
-    return {text.data(), text.size()};
-}
-
-// Reads one request object; the first refusal wins and everything after it is harmless.
-class ChatReader {
-public:
-    explicit ChatReader(json::object const& request) : request_(request) {}
-
-    ApiResult<ChatCall> read();
-
-private:
-    void read_model();
-    void read_messages();
-    void read_message(json::value const& value, std::string const& where);
-    std::string read_content(json::value const& value, std::string const& where);
-    std::string read_part(json::value const& value, std::string const& where);
-    void read_lengths();
-    void read_sampling();
-    void read_seed();
-    void read_stops();
-    void add_stop(json::value const& value);
-    void read_delivery();
-    void check_tools();
-    void check_tool_choice();
-    void check_unsupported();
-    void check_penalties();
-    void check_response_format();
-
-    // The member, or nullptr when it is absent or null (which mean the same to OpenAI's clients).
-    json::value const* given(char const* name) const { return given_in(request_, name); }
-    static json::value const* given_in(json::object const& object, char const* name);
-    std::optional<std::uint64_t> integer(char const* name, std::uint64_t low, std::uint64_t high);
-    std::optional<double> number(char const* name, double low, double high);
-    bool flag(json::object const& object, char const* name, std::string const& param);
-
-    void refuse(std::string param, std::string message, char const* code = "invalid_value");
-    void refuse_unsupported(std::string param, std::string const& what);
-
-    json::object const& request_;
-    ChatCall call_;
-    std::optional<ApiError> refusal_;
-};
+}  // namespace
 
 ApiResult<ChatCall> ChatReader::read() {
     read_model();
@@ -70,11 +28,13 @@ ApiResult<ChatCall> ChatReader::read() {
     read_seed();
     read_stops();
     read_delivery();
+    read_penalties();
+    read_logit_bias();
+    read_logprobs();
+    read_response_format();
     check_tools();
     check_tool_choice();
     check_unsupported();
-    check_penalties();
-    check_response_format();
     if (refusal_) return std::unexpected(*std::move(refusal_));
     return std::move(call_);
 }
@@ -111,17 +71,52 @@ void ChatReader::read_message(json::value const& value, std::string const& where
     if (role == nullptr || !role->is_string())
         return refuse(where + ".role", "A message must have a role.");
     std::string name(view(role->get_string()));
-    if (name == "tool" || name == "function" || given_in(message, "tool_calls") != nullptr ||
-        given_in(message, "function_call") != nullptr)
-        return refuse_unsupported(where, "Tool calls in a conversation are");
+    if (name == "function" || given_in(message, "function_call") != nullptr)
+        return refuse_unsupported(where, "'function' (use tools) in a conversation is");
     if (name == "developer") name = "system";
-    if (name != "system" && name != "user" && name != "assistant")
-        return refuse(where + ".role",
-                      "The role of a message is one of system, developer, user and assistant.");
+    if (name != "system" && name != "user" && name != "assistant" && name != "tool")
+        return refuse(
+            where + ".role",
+            "The role of a message is one of system, developer, user, assistant and tool.");
+    ask::Message out{.role = name, .content = {}};
+    if (auto const* calls = given_in(message, "tool_calls")) {
+        if (name != "assistant")
+            return refuse(where + ".tool_calls", "Only an assistant's message has tool calls.");
+        read_calls(*calls, where + ".tool_calls", out);
+    }
+    if (name == "tool") {
+        auto const* id = given_in(message, "tool_call_id");
+        if (id == nullptr || !id->is_string())
+            return refuse(where + ".tool_call_id", "A tool's message must name its call.");
+        out.call_id = view(id->get_string());
+    }
     auto const* content = given_in(message, "content");
-    if (content == nullptr)
+    if (content == nullptr && out.calls.empty())
         return refuse(where + ".content", "A message must have content.", "missing");
-    call_.question.messages.push_back({name, read_content(*content, where + ".content")});
+    if (content != nullptr) out.content = read_content(*content, where + ".content");
+    call_.question.messages.push_back(std::move(out));
+}
+
+void ChatReader::read_calls(json::value const& value, std::string const& where,
+                            ask::Message& message) {
+    if (!value.is_array() || value.get_array().size() > tools_count_max)
+        return refuse(where, "The tool calls must be an array of at most 128.");
+    for (auto const& each : value.get_array()) {
+        auto const* call = each.if_object();
+        auto const* function = call == nullptr ? nullptr : given_in(*call, "function");
+        auto const* inner = function == nullptr ? nullptr : function->if_object();
+        auto const* id = call == nullptr ? nullptr : given_in(*call, "id");
+        auto const* name = inner == nullptr ? nullptr : given_in(*inner, "name");
+        auto const* arguments = inner == nullptr ? nullptr : given_in(*inner, "arguments");
+        bool const whole = id != nullptr && id->is_string() && name != nullptr &&
+                           name->is_string() && arguments != nullptr && arguments->is_string();
+        if (!whole)
+            return refuse(where,
+                          "A tool call has an id, and a function with name and arguments (texts).");
+        message.calls.push_back({.id = std::string(view(id->get_string())),
+                                 .name = std::string(view(name->get_string())),
+                                 .arguments = std::string(view(arguments->get_string()))});
+    }
 }
 
 std::string ChatReader::read_content(json::value const& value, std::string const& where) {
@@ -158,130 +153,6 @@ std::string ChatReader::read_part(json::value const& value, std::string const& w
         return {};
     }
     return std::string(view(text->get_string()));
-}
-
-void ChatReader::read_lengths() {
-    auto const older = integer("max_tokens", 1, tokens_max_limit);
-    auto const newer = integer("max_completion_tokens", 1, tokens_max_limit);
-    if (older && newer && *older != *newer)
-        return refuse("max_tokens", "'max_tokens' and 'max_completion_tokens' contradict.");
-    if (auto const tokens = newer ? newer : older)
-        call_.question.tokens_max = static_cast<std::uint32_t>(*tokens);
-    integer("n", 1, 1);
-}
-
-void ChatReader::read_sampling() {
-    if (auto const value = number("temperature", 0, 2))
-        call_.question.temperature = static_cast<float>(*value);
-    // OpenAI allows 0; the service wants more than that. The least share keeps the likeliest token
-    // alone.
-    if (auto const value = number("top_p", 0, 1))
-        call_.question.top_p = std::max(static_cast<float>(*value), 1e-6F);
-    if (auto const value = integer("top_k", 0, 1'000'000))
-        call_.question.top_k = static_cast<std::uint32_t>(*value);
-}
-
-void ChatReader::read_seed() {
-    auto const* value = given("seed");
-    if (value == nullptr) return;
-    if (auto const* positive = value->if_uint64())
-        call_.question.seed = *positive;
-    else if (auto const* any = value->if_int64())
-        call_.question.seed = static_cast<std::uint64_t>(*any);
-    else
-        refuse("seed", "'seed' must be an integer of 64 bits.");
-}
-
-void ChatReader::read_stops() {
-    auto const* value = given("stop");
-    if (value == nullptr) return;
-    if (value->is_string()) return add_stop(*value);
-    if (!value->is_array())
-        return refuse("stop", "'stop' must be a string or an array of strings.");
-    auto const& list = value->get_array();
-    if (!KITH_GUARD("S54.stop", list.size() <= stops_count_max))
-        return refuse("stop", "'stop' has more than 16 entries.");
-    for (auto const& entry : list) add_stop(entry);
-}
-
-void ChatReader::add_stop(json::value const& value) {
-    if (!value.is_string())
-        return refuse("stop", "'stop' must be a string or an array of strings.");
-    auto const text = view(value.get_string());
-    if (!KITH_GUARD("S54.empty", !text.empty()))
-        return refuse("stop", "A stop sequence must not be empty.");
-    if (text.size() > stop_bytes_max)
-        return refuse("stop", "A stop sequence is longer than 1024 bytes.");
-    call_.question.stop.emplace_back(text);
-}
-
-void ChatReader::read_delivery() {
-    if (flag(request_, "stream", "stream")) call_.delivery = Delivery::stream;
-    auto const* options = given("stream_options");
-    if (options == nullptr) return;
-    if (!options->is_object() || call_.delivery != Delivery::stream)
-        return refuse("stream_options", "'stream_options' must be an object and needs 'stream'.");
-    if (flag(options->get_object(), "include_usage", "stream_options.include_usage"))
-        call_.usage_chunk = UsageChunk::include;
-}
-
-void ChatReader::check_tools() {
-    for (char const* name : {"tools", "functions"}) {
-        auto const* value = given(name);
-        if (value == nullptr) continue;
-        if (!value->is_array()) return refuse(name, "The tools must be an array.");
-        auto const& list = value->get_array();
-        if (!KITH_GUARD("S53.tools", list.size() <= tools_count_max))
-            return refuse(name, "There are more than 128 tools.");
-        if (!std::ranges::all_of(list, [](json::value const& tool) { return tool.is_object(); }))
-            return refuse(name, "A tool must be an object.");
-    }
-}
-
-// A model that is free to call no tool may be given tools it never calls; one that must call cannot
-// be served yet.
-void ChatReader::check_tool_choice() {
-    for (char const* name : {"tool_choice", "function_call"}) {
-        auto const* value = given(name);
-        if (value == nullptr) continue;
-        bool const free = value->is_string() && (view(value->get_string()) == "auto" ||
-                                                 view(value->get_string()) == "none");
-        if (!free) return refuse_unsupported(name, "Forcing a tool call is");
-    }
-}
-
-void ChatReader::check_unsupported() {
-    if (flag(request_, "logprobs", "logprobs"))
-        return refuse_unsupported("logprobs", "'logprobs' is");
-    for (char const* name : {"audio", "web_search_options", "top_logprobs", "prediction"})
-        if (given(name) != nullptr)
-            return refuse_unsupported(name, "'" + std::string(name) + "' is");
-    auto const* modalities = given("modalities");
-    if (modalities == nullptr) return;
-    auto const is_text = [](json::value const& value) {
-        return value.is_string() && view(value.get_string()) == "text";
-    };
-    if (!modalities->is_array() || !std::ranges::all_of(modalities->get_array(), is_text))
-        refuse_unsupported("modalities", "An answer that is not text is");
-}
-
-void ChatReader::check_penalties() {
-    for (char const* name : {"presence_penalty", "frequency_penalty"})
-        if (number(name, -2, 2).value_or(0) != 0)
-            return refuse_unsupported(name, "'" + std::string(name) + "' other than 0 is");
-    auto const* bias = given("logit_bias");
-    if (bias != nullptr && !(bias->is_object() && bias->get_object().empty()))
-        refuse_unsupported("logit_bias", "'logit_bias' is");
-}
-
-void ChatReader::check_response_format() {
-    auto const* value = given("response_format");
-    if (value == nullptr) return;
-    auto const* type = value->is_object() ? given_in(value->get_object(), "type") : nullptr;
-    if (type == nullptr || !type->is_string())
-        return refuse("response_format", "'response_format' must be an object with a type.");
-    if (view(type->get_string()) != "text")
-        refuse_unsupported("response_format", "A 'response_format' other than text is");
 }
 
 json::value const* ChatReader::given_in(json::object const& object, char const* name) {
@@ -336,8 +207,6 @@ void ChatReader::refuse(std::string param, std::string message, char const* code
 void ChatReader::refuse_unsupported(std::string param, std::string const& what) {
     refuse(std::move(param), what + " not supported yet.", "unsupported");
 }
-
-}  // namespace
 
 ApiResult<ChatCall> parse_chat_request(base::ByteView body) {
     auto const parsed = parse_json(body);

@@ -45,11 +45,34 @@ std::string event_of(json::object const& object) {
     return "data: " + json::serialize(object) + "\n\n";
 }
 
-std::string chunk_of(ChatFrame const& frame, json::object delta, json::value finish_reason) {
+json::object token_of(ask::TokenLogprob const& entry) {
+    json::object out;
+    out["token"] = text_value(entry.text);
+    out["logprob"] = static_cast<double>(entry.logprob);
+    json::array bytes;
+    for (char const c : entry.bytes) bytes.emplace_back(static_cast<unsigned char>(c));
+    out["bytes"] = std::move(bytes);
+    return out;
+}
+
+json::value logprobs_of(std::vector<ask::TokenLogprob> const& entries) {
+    json::array content;
+    for (auto const& entry : entries) {
+        auto token = token_of(entry);
+        json::array top;
+        for (auto const& other : entry.top) top.push_back(token_of(other));
+        token["top_logprobs"] = std::move(top);
+        content.push_back(std::move(token));
+    }
+    return json::object{{"content", std::move(content)}, {"refusal", nullptr}};
+}
+
+std::string chunk_of(ChatFrame const& frame, json::object delta, json::value finish_reason,
+                     json::value logprobs = nullptr) {
     json::object choice;
     choice["index"] = 0;
     choice["delta"] = std::move(delta);
-    choice["logprobs"] = nullptr;
+    choice["logprobs"] = std::move(logprobs);
     choice["finish_reason"] = std::move(finish_reason);
     json::object out = frame_of(frame, "chat.completion.chunk");
     out["choices"] = json::array{std::move(choice)};
@@ -72,8 +95,8 @@ ChatFrame chat_frame(base::ByteArray<16> const& random, base::UnixTime now, std:
     return {"chatcmpl-" + base::to_hex(random), now, std::move(model)};
 }
 
-std::string chat_completion(ChatFrame const& frame, std::string_view text,
-                            ask::Finished const& end) {
+std::string chat_completion(ChatFrame const& frame, std::string_view text, ask::Finished const& end,
+                            std::vector<ask::TokenLogprob> const* logprobs) {
     json::object message;
     message["role"] = "assistant";
     message["content"] = text_value(text);
@@ -81,7 +104,7 @@ std::string chat_completion(ChatFrame const& frame, std::string_view text,
     json::object choice;
     choice["index"] = 0;
     choice["message"] = std::move(message);
-    choice["logprobs"] = nullptr;
+    choice["logprobs"] = logprobs == nullptr ? json::value(nullptr) : logprobs_of(*logprobs);
     choice["finish_reason"] = finish_word(end.reason);
     json::object out = frame_of(frame, "chat.completion");
     out["choices"] = json::array{std::move(choice)};
@@ -96,10 +119,11 @@ std::string chunk_role(ChatFrame const& frame) {
     return chunk_of(frame, std::move(delta), nullptr);
 }
 
-std::string chunk_piece(ChatFrame const& frame, std::string_view text) {
+std::string chunk_piece(ChatFrame const& frame, ask::Piece const& piece) {
     json::object delta;
-    delta["content"] = text_value(text);
-    return chunk_of(frame, std::move(delta), nullptr);
+    delta["content"] = text_value(piece.text);
+    return chunk_of(frame, std::move(delta), nullptr,
+                    piece.logprobs.empty() ? json::value(nullptr) : logprobs_of(piece.logprobs));
 }
 
 std::string chunk_finish(ChatFrame const& frame, ask::Finished const& end, UsageChunk usage) {

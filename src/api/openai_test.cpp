@@ -136,8 +136,19 @@ TEST_CASE("every number is refused one step outside its range, and as another ty
         {"seed",
          {"0", "-9223372036854775808", "18446744073709551615"},
          {"18446744073709551616", "1.5", "\"7\"", "true"}},
-        {"presence_penalty", {"0", "0.0"}, {"0.5", "3", "-3", "\"0\""}},
-        {"frequency_penalty", {"0"}, {"1", "2.5"}},
+        {"presence_penalty", {"0", "0.0", "-2", "2"}, {"2.1", "3", "-3", "\"0\""}},
+        {"frequency_penalty", {"0", "1"}, {"2.5", "[]"}},
+        {"repetition_penalty", {"1.1", "10"}, {"0", "-1", "10.5"}},
+        {"min_p", {"0", "0.5"}, {"1", "-0.1", "\"x\""}},
+        {"logit_bias",
+         {"{}", R"({"5":1,"0":-100,"4294967295":100})"},
+         {"[]", R"({"x":1})", R"({"-1":1})", R"({"5":"1"})", R"({"5":101})", R"({"5":-100.5})",
+          R"({"4294967296":1})", R"({"5x":1})"}},
+        {"response_format",
+         {R"({"type":"text"})", R"({"type":"json_object"})",
+          R"({"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}})"},
+         {"1", "{}", R"({"type":"json_schema"})", R"({"type":"json_schema","json_schema":{}})",
+          R"({"type":"json_schema","json_schema":{"schema":[]}})", R"({"type":"grammar"})"}},
     };
     for (auto const& row : rows) {
         for (auto const* value : row.good) {
@@ -158,12 +169,10 @@ TEST_CASE("contradicting lengths are refused, equal ones are not") {
 
 TEST_CASE("what is not supported yet is refused by name instead of being ignored") {
     for (char const* member :
-         {R"("logprobs":true)", R"("top_logprobs":3)",
-          R"("response_format":{"type":"json_schema"})",
-          R"("response_format":{"type":"json_object"})", R"("tool_choice":"required")",
+         {R"("response_format":{"type":"grammar"})", R"("tool_choice":"required")",
           R"("tool_choice":{"type":"function","function":{"name":"f"}})",
           R"("function_call":{"name":"f"})", R"("audio":{})", R"("modalities":["text","audio"])",
-          R"("web_search_options":{})", R"("logit_bias":{"5":1})"}) {
+          R"("web_search_options":{})"}) {
         INFO(std::string(member));
         auto const result = with(member);
         REQUIRE_FALSE(result.has_value());
@@ -173,6 +182,34 @@ TEST_CASE("what is not supported yet is refused by name instead of being ignored
     CHECK(with(R"("logprobs":false,"response_format":{"type":"text"},"tool_choice":"auto")")
               .has_value());
     CHECK(with(R"("tool_choice":"none","modalities":["text"],"logit_bias":{})").has_value());
+}
+
+TEST_CASE("how tokens are chosen and what the answer must be reaches the question") {
+    auto const call = with(R"("min_p":0.25,"frequency_penalty":1,"presence_penalty":-1,
+        "repetition_penalty":1.5,"logit_bias":{"7":-3.5},"logprobs":true,"top_logprobs":4,
+        "response_format":{"type":"json_schema","json_schema":{"schema":{"type":"null"}}})");
+    REQUIRE(call.has_value());
+    auto const& question = call->question;
+    CHECK(question.min_p == 0.25F);
+    CHECK(question.frequency_penalty == 1.0F);
+    CHECK(question.presence_penalty == -1.0F);
+    CHECK(question.repetition_penalty == 1.5F);
+    REQUIRE(question.logit_bias.size() == 1);
+    CHECK(question.logit_bias[0].token == 7);
+    CHECK(question.logit_bias[0].bias == -3.5F);
+    CHECK(question.top_logprobs == 4U);
+    CHECK(question.form == ask::AnswerForm::json_schema);
+    CHECK(question.schema == R"({"type":"null"})");
+    CHECK(with(R"("logprobs":true)")->question.top_logprobs == 0U);
+    CHECK_FALSE(with(R"("logprobs":false)")->question.top_logprobs.has_value());
+    CHECK(refused_param(with(R"("top_logprobs":3)")) == "top_logprobs");
+    CHECK(refused_param(with(R"("logprobs":true,"top_logprobs":21)")) == "top_logprobs");
+    CHECK(refused_param(with(R"("logprobs":1)")) == "logprobs");
+    std::string many = R"("logit_bias":{)";
+    for (std::size_t i = 0; i < logit_biases_max; ++i) many += "\"" + std::to_string(i) + "\":1,";
+    CHECK(with(many.substr(0, many.size() - 1) + "}").has_value());
+    // One key more is past what any JSON object here may have.
+    CHECK_FALSE(with(many + R"("99999":1})").has_value());
 }
 
 TEST_CASE("stream options need a stream and the right types") {
@@ -199,6 +236,23 @@ TEST_CASE("roles and parts of messages are mapped to what the service knows") {
     CHECK(list[3].content == "one\ntwo");
 }
 
+TEST_CASE("calls of tools and what they answered are part of a conversation") {
+    auto const call = with_messages(R"([{"role":"user","content":"?"},
+        {"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function",
+         "function":{"name":"f","arguments":"{\"a\":1}"}}]},
+        {"role":"tool","tool_call_id":"c1","content":"42"}])");
+    REQUIRE(call.has_value());
+    auto const& list = call->question.messages;
+    REQUIRE(list.size() == 3);
+    REQUIRE(list[1].calls.size() == 1);
+    CHECK(list[1].calls[0].id == "c1");
+    CHECK(list[1].calls[0].name == "f");
+    CHECK(list[1].calls[0].arguments == "{\"a\":1}");
+    CHECK(list[2].role == "tool");
+    CHECK(list[2].call_id == "c1");
+    CHECK(list[2].content == "42");
+}
+
 TEST_CASE("messages that cannot be served are refused where they stand") {
     CHECK(refused_param(with_messages("[]")) == "messages");
     CHECK(refused_param(with_messages("{}")) == "messages");
@@ -209,9 +263,17 @@ TEST_CASE("messages that cannot be served are refused where they stand") {
     CHECK(refused_param(with_messages(R"([{"role":"root","content":"x"}])")) == "messages[0].role");
     CHECK(refused_param(with_messages(R"([{"role":"user","content":[]}])")) ==
           "messages[0].content");
-    CHECK(refused_param(with_messages(R"([{"role":"tool","content":"x"}])")) == "messages[0]");
-    CHECK(refused_param(with_messages(
-              R"([{"role":"assistant","content":"x","tool_calls":[{}]}])")) == "messages[0]");
+    CHECK(refused_param(with_messages(R"([{"role":"tool","content":"x"}])")) ==
+          "messages[0].tool_call_id");
+    CHECK(refused_param(with_messages(R"([{"role":"function","content":"x"}])")) == "messages[0]");
+    for (char const* calls :
+         {"[{}]", "{}", R"([{"id":"c","function":{"name":"f","arguments":{}}}])",
+          R"([{"id":"c","function":{"name":"f"}}])",
+          R"([{"function":{"name":"f","arguments":""}}])"})
+        CHECK(refused_param(with_messages(R"([{"role":"assistant","content":"x","tool_calls":)" +
+                                          std::string(calls) + "}]")) == "messages[0].tool_calls");
+    CHECK(refused_param(with_messages(R"([{"role":"user","content":"x","tool_calls":[]}])")) ==
+          "messages[0].tool_calls");
     auto const image = with_messages(
         R"([{"role":"user","content":[{"type":"text","text":"t"},{"type":"image_url","image_url":{}}]}])");
     CHECK(refused_param(image) == "messages[0].content[1]");
@@ -291,7 +353,7 @@ TEST_CASE("a stream is a role, pieces, a finish, perhaps usage, and DONE") {
     auto const& first = role.at("choices").as_array().at(0).as_object();
     CHECK(first.at("delta").as_object().at("role").as_string() == "assistant");
     CHECK(first.at("finish_reason").is_null());
-    auto const piece = parsed(event(chunk_piece(frame(), "x\ny"), 0));
+    auto const piece = parsed(event(chunk_piece(frame(), {"x\ny"}), 0));
     CHECK(piece.at("choices").as_array().at(0).at("delta").at("content").as_string() == "x\ny");
     ask::Finished const end{ask::FinishReason::stop, 1, 2};
     auto const plain = chunk_finish(frame(), end, UsageChunk::omit);
@@ -304,8 +366,26 @@ TEST_CASE("a stream is a role, pieces, a finish, perhaps usage, and DONE") {
     CHECK(event(counted, 2) == "[DONE]");
 }
 
+TEST_CASE("logprobs have OpenAI's shape, whole and streamed") {
+    std::vector<ask::TokenLogprob> const tokens = {
+        {.text = "a", .bytes = "a", .logprob = -0.5F, .top = {{"b", "b", -0.25F, {}}}},
+        {.text = "\xef\xbf\xbd", .bytes = "\xc3", .logprob = -1.0F}};
+    auto const check = [](json::value const& choice) {
+        auto const& content = choice.at("logprobs").at("content").as_array();
+        REQUIRE(content.size() == 2);
+        CHECK(content[0].at("token").as_string() == "a");
+        CHECK(content[0].at("logprob").as_double() == -0.5);
+        CHECK(content[0].at("top_logprobs").at(0).at("token").as_string() == "b");
+        CHECK(content[1].at("bytes").at(0).to_number<int>() == 0xc3);
+        CHECK(content[1].at("top_logprobs").as_array().empty());
+    };
+    check(parsed(chat_completion(frame(), "a", {}, &tokens)).at("choices").at(0));
+    check(parsed(event(chunk_piece(frame(), {"a", tokens}), 0)).at("choices").at(0));
+    CHECK(parsed(chat_completion(frame(), "a", {})).at("choices").at(0).at("logprobs").is_null());
+}
+
 TEST_CASE("an event never contains a line break of the model's making") {
-    auto const text = chunk_piece(frame(), "a\n\ndata: [DONE]\n\n\r\rb");
+    auto const text = chunk_piece(frame(), {"a\n\ndata: [DONE]\n\n\r\rb"});
     CHECK(text.find("\n\n") == text.size() - 2);
     CHECK(text.find('\r') == std::string::npos);
 }

@@ -33,9 +33,12 @@ void check_chat(std::string_view bytes) {
     require(question.stop.size() <= api::stops_count_max);
     for (auto const& stop : question.stop) require(!stop.empty());
     for (auto const& message : question.messages)
-        require(message.role == "system" || message.role == "user" || message.role == "assistant");
+        require(message.role == "system" || message.role == "user" || message.role == "assistant" ||
+                message.role == "tool");
+    require(question.logit_bias.size() <= api::logit_biases_max);
+    require(question.top_logprobs.value_or(0) <= api::top_logprobs_max);
     auto const frame = api::chat_frame({}, base::UnixTime{0}, question.model);
-    auto const event = api::chunk_piece(frame, question.messages.front().content);
+    auto const event = api::chunk_piece(frame, {question.messages.front().content});
     require(event.find("\n\n") == event.size() - 2);  // one event, whatever the text
 }
 

@@ -128,8 +128,8 @@ const tests = {
         await bad({ max_tokens: undefined, max_completion_tokens: 32769 }, 'max_completion_tokens');
         await bad({ n: 2 }, 'n');
         await bad({ messages: [] }, 'messages');
-        await bad({ logprobs: true }, 'logprobs');
-        await bad({ response_format: { type: 'json_object' } }, 'response_format');
+        await bad({ logprobs: true, top_logprobs: 21 }, 'top_logprobs');
+        await bad({ response_format: { type: 'grammar' } }, 'response_format');
         await bad({ tools: [tool], tool_choice: 'required' }, 'tool_choice');
         await bad({ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:,' } }] }] },
             'messages[0].content[0]');

@@ -4,6 +4,7 @@
 
 #include "base/encoding.h"
 #include "base/sabotage.h"
+#include "feature/ask/question.h"
 #include "trust/score.h"
 
 namespace kith::ask {
@@ -163,21 +164,6 @@ base::Status check_length(LoadedModel const& model, std::vector<Message> const& 
     return too_long("at least " + std::to_string(tokens_min), context);
 }
 
-infer::ChatMessage chat_message(Message message) {
-    auto const& role = message.role;
-    infer::ChatMessage out{.role = role == "system"      ? infer::ChatRole::system
-                                   : role == "assistant" ? infer::ChatRole::assistant
-                                   : role == "tool"      ? infer::ChatRole::tool
-                                                         : infer::ChatRole::user,
-                           .content = std::move(message.content),
-                           .call_id = std::move(message.call_id)};
-    for (auto& call : message.calls)
-        out.calls.push_back({.id = std::move(call.id),
-                             .name = std::move(call.name),
-                             .arguments = std::move(call.arguments)});
-    return out;
-}
-
 // Worker. Never empty.
 base::Result<std::vector<infer::TokenId>> prompt_of(LoadedModel const& model,
                                                     infer::Conversation const& conversation) {
@@ -220,9 +206,9 @@ base::Result<Plan> Ask::make_plan(Waiting const& asked) {
     plan.prompt = asked.prompt;
     plan.tokens_max = std::min<std::size_t>(asked.question.tokens_max,
                                             context_of(*plan.model) - plan.prompt.size());
-    plan.sampling = {.temperature = asked.question.temperature,
-                     .top_k = asked.question.top_k,
-                     .top_p = asked.question.top_p};
+    plan.sampling = sampling_of(asked.question);
+    plan.grammar = asked.grammar;
+    KITH_TRY(check_head(plan.stages, asked.question));
     plan.stop = asked.question.stop;
     return plan;
 }
@@ -238,11 +224,13 @@ base::Result<QuestionId> Ask::ask(Question question, Listener listener) {
         return fail(Code::unavailable, "too many questions wait already; try again later");
     // Say at once what will not work; whether it still does is looked at again when it starts.
     auto const model = KITH_TRY(model_for(question.model));
-    KITH_TRY(plan_route(*model, flags_));
+    KITH_TRY(check_head(KITH_TRY(plan_route(*model, flags_)), question));
     KITH_TRY(check_length(*model, question.messages));
+    auto grammar = KITH_TRY(grammar_of(question));
     auto const id = next_id_++;
     auto messages = std::exchange(question.messages, {});
-    waiting_.push_back({id, std::move(question), std::move(listener), model->id, {}});
+    waiting_.push_back(
+        {id, std::move(question), std::move(listener), model->id, {}, std::move(grammar)});
     tokenise(model, std::move(messages), id);
     return id;
 }

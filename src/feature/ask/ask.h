@@ -89,7 +89,8 @@ private:
         Question question;  // without its messages: they are the worker's
         Listener listener;
         std::string model_id;
-        std::vector<infer::TokenId> prompt;  // empty: not tokenised yet
+        std::vector<infer::TokenId> prompt;              // empty: not tokenised yet
+        std::optional<infer::grammar::Grammar> grammar;  // of question.form
     };
 
     void reload(std::filesystem::path const& folder, std::function<void(base::Status)> done);

@@ -16,15 +16,16 @@
 #include "infer/chat_template.h"
 #include "infer/shard.h"
 #include "infer/stage.h"
+#include "infer/token_grammar.h"
 #include "infer/tokenizer.h"
 
 namespace kith::ask {
 
 inline constexpr std::size_t models_max = 256;
 
-// A model with the shards that were held when it was loaded. Immutable but for `stage`, which only
-// the worker thread uses. Replaced as a whole when shards come or go; requests under way keep the
-// old one.
+// A model with the shards that were held when it was loaded. Immutable but for `stage` and `trie`,
+// which only the worker thread uses. Replaced as a whole when shards come or go; requests under way
+// keep the old one.
 struct LoadedModel {
     std::string id;
     infer::Manifest manifest;
@@ -34,7 +35,8 @@ struct LoadedModel {
     std::optional<infer::Tokenizer> tokenizer;  // with shard 0
     std::optional<infer::ChatTemplate> chat;    // with shard 0; nullopt: see chat_objection
     std::string chat_objection;
-    std::size_t token_bytes_max = 0;  // of its longest token; with the tokenizer
+    std::unique_ptr<infer::TokenTrie> trie;  // worker thread only; made when it is needed first
+    std::size_t token_bytes_max = 0;         // of its longest token; with the tokenizer
 };
 using LoadedModelPtr = std::shared_ptr<LoadedModel>;
 

@@ -55,8 +55,13 @@ base::Status Pipeline::prepare() {
     stops_.emplace(KITH_TRY(infer::StopMatcher::create(plan_.stop)));
     auto const positions_max = plan_.prompt.size() + plan_.tokens_max;
     auto const local = [&](Stage const& stage) -> base::Result<std::shared_ptr<Sequence>> {
-        return std::make_shared<Sequence>(
-            KITH_TRY(Sequence::create(plan_.model, part_of(stage), positions_max, plan_.sampling)));
+        std::optional<Sequence::Sampling> sampling;
+        if (stage.does_head)
+            sampling = {.options = plan_.sampling,
+                        .grammar = std::exchange(plan_.grammar, std::nullopt),
+                        .prompt = plan_.prompt};
+        return std::make_shared<Sequence>(KITH_TRY(
+            Sequence::create(plan_.model, part_of(stage), positions_max, std::move(sampling))));
     };
     auto const& front = plan_.stages.front();
     auto const& back = plan_.stages.back();
@@ -146,15 +151,16 @@ void Pipeline::on_result(identity::NodeId const& sender, wire::v1::StageResult c
     if (!*output) return fail_with(output->error());
     now_ = now;
     if (recorder_) recorder_->on_output(**output);
-    if (remote_->hops().back().does_head()) return step_done((*output)->token);
-    run_last(std::move((*output)->hidden));
+    if (!remote_->hops().back().does_head()) return run_last(std::move((*output)->hidden));
+    auto const& token = (*output)->token;
+    step_done(token ? std::optional(infer::Choice{.token = *token}) : std::nullopt);
 }
 
 void Pipeline::run_last(std::vector<float> hidden) {
     struct Job {
         base::Status status;
         std::vector<float> hidden;
-        std::optional<infer::TokenId> token;
+        std::optional<infer::Choice> choice;
     };
     auto job = std::make_shared<Job>();
     job->hidden = std::move(hidden);
@@ -164,34 +170,49 @@ void Pipeline::run_last(std::vector<float> hidden) {
          wants_token = step_is_last_of_prompt(), cancelled = cancelled_] {
             job->status = [&]() -> base::Status {
                 if (needs_forward) KITH_TRY(sequence->forward(job->hidden, position, *cancelled));
-                if (wants_token) job->token = KITH_TRY(sequence->sample(job->hidden));
+                if (wants_token) job->choice = KITH_TRY(sequence->sample(job->hidden));
                 return {};
             }();
         },
-        [this, job] { after_last(std::move(job->status), job->token); });
+        [this, job] { after_last(std::move(job->status), std::move(job->choice)); });
 }
 
-void Pipeline::after_last(base::Status status, std::optional<infer::TokenId> token) {
+void Pipeline::after_last(base::Status status, std::optional<infer::Choice> choice) {
     if (!status) return fail_with(status.error());
-    step_done(token);
+    step_done(choice);
 }
 
 // All rows of a step are through every layer.
-void Pipeline::step_done(std::optional<infer::TokenId> token) {
+void Pipeline::step_done(std::optional<infer::Choice> const& choice) {
     position_ += rows_;
     ++step_;
-    if (token) return on_token(*token);
+    if (choice) return on_choice(*choice);
     auto const rows = std::min(prefill_rows, plan_.prompt.size() - position_);
     auto const from = plan_.prompt.begin() + static_cast<std::ptrdiff_t>(position_);
     step({from, from + static_cast<std::ptrdiff_t>(rows)}, now_);
 }
 
-void Pipeline::on_token(infer::TokenId token) {
+TokenLogprob Pipeline::logprob_of(infer::Logprob const& logprob) const {
+    TokenLogprob out;
+    out.bytes = plan_.model->tokenizer->piece(logprob.token);
+    infer::StreamingDecoder decoder(*plan_.model->tokenizer);
+    out.text = decoder.push(logprob.token);
+    out.text += decoder.finish();
+    out.logprob = logprob.value;
+    return out;
+}
+
+void Pipeline::on_choice(infer::Choice const& choice) {
+    auto const token = choice.token;
     if (plan_.model->tokenizer->ends_answer(token)) {
         emit(decoder_->finish());
         return finish(FinishReason::stop);
     }
     ++generated_;
+    if (choice.logprob) {
+        logprobs_.push_back(logprob_of(*choice.logprob));
+        for (auto const& other : choice.top) logprobs_.back().top.push_back(logprob_of(other));
+    }
     emit(decoder_->push(token));
     if (over_) return;  // a stop string ended it, or the listener cancelled
     if (generated_ >= plan_.tokens_max) {
@@ -204,13 +225,17 @@ void Pipeline::on_token(infer::TokenId token) {
 void Pipeline::emit(std::string const& text) {
     if (over_ || text.empty()) return;
     auto const output = stops_->push(text);
-    if (!output.text.empty()) listener_(Piece{output.text});
-    if (output.stopped && !over_) finish(FinishReason::stop);
+    if (!output.text.empty()) listener_(Piece{output.text, std::exchange(logprobs_, {})});
+    if (output.stopped && !over_) {
+        logprobs_.clear();  // of what stopped it
+        finish(FinishReason::stop);
+    }
 }
 
 void Pipeline::finish(FinishReason reason) {
     if (over_) return;
-    if (auto const held = stops_->finish(); !held.empty()) listener_(Piece{held});
+    auto const held = stops_->finish();
+    if (!held.empty() || !logprobs_.empty()) listener_(Piece{held, std::exchange(logprobs_, {})});
     if (over_) return;
     over_ = true;
     credit_hops();

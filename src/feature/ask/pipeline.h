@@ -39,6 +39,7 @@ struct Plan {
     std::vector<infer::TokenId> prompt;
     std::size_t tokens_max = 0;  // generated
     infer::SamplerOptions sampling;
+    std::optional<infer::grammar::Grammar> grammar;  // what the answer must be
     std::vector<std::string> stop;
     // Set when this question will be spot-checked: gets what the remote part was given and gave,
     // once, when the question is finished.
@@ -84,10 +85,11 @@ private:
     void after_first(base::Status status, std::vector<float> hidden);
     void send_step(std::vector<float> hidden);
     void run_last(std::vector<float> hidden);
-    void after_last(base::Status status, std::optional<infer::TokenId> token);
-    void step_done(std::optional<infer::TokenId> token);
-    void on_token(infer::TokenId token);
+    void after_last(base::Status status, std::optional<infer::Choice> choice);
+    void step_done(std::optional<infer::Choice> const& choice);
+    void on_choice(infer::Choice const& choice);
     void emit(std::string const& text);
+    [[nodiscard]] TokenLogprob logprob_of(infer::Logprob const& logprob) const;
     void finish(FinishReason reason);
     void fail_with(base::Error error);
     void credit_hops();
@@ -117,6 +119,7 @@ private:
     std::uint32_t step_ = 0;
     std::vector<infer::TokenId> tokens_;  // of the step under way
     std::size_t generated_ = 0;
+    std::vector<TokenLogprob> logprobs_;  // of tokens whose text the listener has not heard yet
     bool over_ = false;
     base::Instant now_;
     std::optional<base::Instant> deadline_;

@@ -11,7 +11,7 @@ using base::fail;
 static_assert(std::endian::native == std::endian::little, "tensors travel in little endian");
 
 base::Result<Sequence> Sequence::create(LoadedModelPtr model, Part part, std::size_t positions_max,
-                                        std::optional<infer::SamplerOptions> sampling) {
+                                        std::optional<Sampling> sampling) {
     if (!model->model) return fail(Code::unsupported, "this machine holds no shard of the model");
     infer::LayerRange const range{part.layers.begin, part.layers.end};
     bool const has_layers = range.begin == range.end || model->model->has_layers(range);
@@ -25,7 +25,9 @@ base::Result<Sequence> Sequence::create(LoadedModelPtr model, Part part, std::si
     if (part.does_head) {
         if (!sampling)
             return fail(Code::invalid, "the head was asked for without sampling options");
-        sequence.sampler_.emplace(KITH_TRY(infer::Sampler::create(*sampling)));
+        sequence.sampler_.emplace(KITH_TRY(infer::Sampler::create(std::move(sampling->options))));
+        sequence.sampler_->see(sampling->prompt);
+        sequence.form_ = std::move(sampling->grammar);
         sequence.logits_.resize(sequence.model_->manifest.vocabulary_size);
     }
     return sequence;
@@ -50,10 +52,19 @@ base::Status Sequence::forward(std::vector<float>& hidden, std::size_t position,
                                   &cancel);
 }
 
-base::Result<infer::TokenId> Sequence::sample(std::vector<float> const& hidden) {
+base::Result<infer::Choice> Sequence::sample(std::vector<float> const& hidden) {
     auto const last_row = std::span<float const>(hidden).last(hidden_size());
     KITH_TRY(model_->stage->logits(last_row, logits_));
-    return sampler_->sample(logits_);
+    if (form_) {  // sorting the vocabulary takes a while: once for each model
+        if (!model_->trie) model_->trie = std::make_unique<infer::TokenTrie>(*model_->tokenizer);
+        grammar_ = std::make_unique<infer::TokenGrammar>(*std::move(form_), *model_->trie,
+                                                         *model_->tokenizer);
+        form_.reset();
+    }
+    if (!grammar_) return sampler_->choose(logits_);
+    auto choice = KITH_TRY(sampler_->choose(logits_, KITH_TRY(grammar_->allowed())));
+    KITH_TRY(grammar_->accept(choice.token));
+    return choice;
 }
 
 base::Result<std::vector<float>> decode_tensor(base::ByteView bytes, std::size_t rows,

@@ -10,6 +10,7 @@
 #include "feature/ask/model_store.h"
 #include "feature/ask/planner.h"
 #include "infer/sampler.h"
+#include "infer/token_grammar.h"
 
 namespace kith::ask {
 
@@ -20,10 +21,16 @@ public:
         bool does_embedding = false;
         bool does_head = false;
     };
+    // How tokens are chosen; with does_head.
+    struct Sampling {
+        infer::SamplerOptions options;
+        std::optional<infer::grammar::Grammar> grammar{};
+        std::vector<infer::TokenId> prompt{};  // for the repetition penalty
+    };
     // Takes the memory of the KV cache at once (positions_max tokens). Code::unsupported when the
     // model does not hold the part.
     static base::Result<Sequence> create(LoadedModelPtr model, Part part, std::size_t positions_max,
-                                         std::optional<infer::SamplerOptions> sampling);
+                                         std::optional<Sampling> sampling);
 
     // What the KV cache of such a sequence will take; `layers` and `positions` are within the
     // model's and the caller's limits.
@@ -35,7 +42,7 @@ public:
     base::Status forward(std::vector<float>& hidden, std::size_t position,
                          std::atomic<bool> const& cancel);
     // The next token after the last row of `hidden`; only with does_head.
-    base::Result<infer::TokenId> sample(std::vector<float> const& hidden);
+    base::Result<infer::Choice> sample(std::vector<float> const& hidden);
 
     [[nodiscard]] Part const& part() const { return part_; }
     [[nodiscard]] std::size_t hidden_size() const { return model_->manifest.hidden_size; }
@@ -49,6 +56,8 @@ private:
     Part part_;
     std::optional<infer::KvCache> cache_;
     std::optional<infer::Sampler> sampler_;
+    std::optional<infer::grammar::Grammar> form_;  // until the first token
+    std::unique_ptr<infer::TokenGrammar> grammar_;
     std::vector<float> logits_;
 };
 

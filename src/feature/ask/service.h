@@ -32,6 +32,14 @@ struct Message {
     std::string call_id{};          // of a tool: the call it answers
 };
 
+// What the answer must be, by a grammar (docs/grammar.md).
+enum class AnswerForm { text, json_object, json_schema };
+
+struct LogitBias {
+    std::uint32_t token = 0;
+    float bias = 0;  // -100 to 100
+};
+
 struct Question {
     std::string model;  // a model id (hex), a unique prefix of one, or its name; empty: the only
                         // model there is
@@ -42,12 +50,31 @@ struct Question {
     std::uint32_t top_k = 0;         // 0: off
     std::optional<std::uint64_t> seed;
     std::vector<std::string> stop;  // at most 16, none empty
+    // The following need the machine that asks to compute the output head; Code::unsupported where
+    // another one does.
+    float min_p = 0.0F;                         // 0 <= min_p < 1; 0: off
+    float frequency_penalty = 0.0F;             // -2 to 2
+    float presence_penalty = 0.0F;              // -2 to 2
+    float repetition_penalty = 1.0F;            // above 0 to 10; 1: off
+    std::vector<LogitBias> logit_bias;          // at most 1024
+    std::optional<std::uint32_t> top_logprobs;  // at most 20; nullopt: no logprobs
+    AnswerForm form = AnswerForm::text;
+    std::string schema;  // JSON, of AnswerForm::json_schema
 };
 
 enum class FinishReason { stop, length };
 
+// How likely the model by itself held a token to be.
+struct TokenLogprob {
+    std::string text;   // valid UTF-8; U+FFFD for what is a part of a character
+    std::string bytes;  // exactly; none for control tokens
+    float logprob = 0;
+    std::vector<TokenLogprob> top{};  // the likeliest in its place, likeliest first
+};
+
 struct Piece {  // a run of whole characters of the answer
     std::string text;
+    std::vector<TokenLogprob> logprobs{};  // of the tokens that ended in it, where asked for
 };
 struct Finished {
     FinishReason reason = FinishReason::stop;

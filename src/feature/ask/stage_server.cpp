@@ -49,7 +49,7 @@ void StageServer::Work::run() {
         if (sequence.part().does_embedding) KITH_TRY(sequence.embed(tokens, hidden));
         KITH_TRY(sequence.forward(hidden, forward.position(), served->cancelled));
         if (sequence.part().does_head && forward.last_row_only())
-            token = KITH_TRY(sequence.sample(hidden));
+            token = KITH_TRY(sequence.sample(hidden)).token;
         return {};
     }();
 }
@@ -140,13 +140,13 @@ base::Result<proto::seal::Channel> seal_channel(StageForward const& forward,
                                           direction);
 }
 
-std::optional<infer::SamplerOptions> sampling_of(StageForward const& forward) {
+std::optional<Sequence::Sampling> sampling_of(StageForward const& forward) {
     if (!forward.has_sampling()) return std::nullopt;
     auto const& wanted = forward.sampling();
-    return infer::SamplerOptions{.temperature = wanted.temperature(),
-                                 .top_k = wanted.top_k(),
-                                 .top_p = wanted.top_p(),
-                                 .seed = wanted.seed()};
+    return Sequence::Sampling{.options = {.temperature = wanted.temperature(),
+                                          .top_k = wanted.top_k(),
+                                          .top_p = wanted.top_p(),
+                                          .seed = wanted.seed()}};
 }
 
 }  // namespace
