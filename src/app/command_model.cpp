@@ -33,11 +33,12 @@ void add_threads(CLI::App& parser, std::size_t& threads) {
 }
 
 void add_kernels(CLI::App& parser, infer::Isa& isa) {
-    parser.add_option("--kernels", isa, "detected, portable or avx2")
+    parser.add_option("--kernels", isa, "detected, portable, avx2 or avx512")
         ->transform(CLI::CheckedTransformer(
             std::vector<std::pair<std::string, infer::Isa>>{{"detected", infer::Isa::detected},
                                                             {"portable", infer::Isa::portable},
-                                                            {"avx2", infer::Isa::avx2}}))
+                                                            {"avx2", infer::Isa::avx2},
+                                                            {"avx512", infer::Isa::avx512}}))
         ->type_name("NAME");
 }
 

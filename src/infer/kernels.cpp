@@ -3,12 +3,13 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "infer/packed/activations.h"
 
 namespace kith::infer {
 namespace {
 
-constexpr std::size_t round_up_32(std::size_t size) {
-    return (size + 31) / 32 * 32;
+constexpr std::size_t round_up_64(std::size_t size) {
+    return (size + 63) / 64 * 64;
 }
 
 bool runs_avx2() {
@@ -19,6 +20,27 @@ bool runs_avx2() {
     return false;
 #endif
 }
+
+bool runs_avx512() {
+#ifdef KITH_INFER_AVX2
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+#else
+    return false;
+#endif
+}
+
+#ifdef KITH_INFER_AVX2
+KernelTable const& avx512_kernels() {
+    static KernelTable const table = [] {
+        auto out = avx2_kernels;  // work on single rows waits for memory, not for wider registers
+        out.name = "avx512";
+        out.packed = &avx512_packed;
+        return out;
+    }();
+    return table;
+}
+#endif
 
 }  // namespace
 
@@ -34,12 +56,11 @@ std::size_t activation_row_bytes(ActivationKind kind, std::size_t columns) {
     switch (kind) {
         case ActivationKind::f32:
         case ActivationKind::f16:
-            return round_up_32(columns * sizeof(float));
+            return round_up_64(columns * sizeof(float));
         case ActivationKind::q8:
-            return round_up_32(columns + columns / 32 * sizeof(float));
+            return round_up_64(Q8Row{columns}.bytes());
         case ActivationKind::q8_k:
-            return round_up_32(columns + columns / 16 * sizeof(std::int16_t) +
-                               columns / 256 * sizeof(float));
+            return round_up_64(Q8KRow{columns}.bytes());
     }
     KITH_ASSERT(false);
     return 0;
@@ -63,24 +84,23 @@ void convert_activations(KernelTable const& kernels, ActivationKind kind, std::s
 DotFunction KernelTable::dot(TensorType type) const {
     if (type == TensorType::f32) return dot_f32;
     if (type == TensorType::f16) return dot_f16;
-    if (type == TensorType::bf16) return dot_bf16;
-    if (type == TensorType::q8_0) return dot_q8_0;
-    if (type == TensorType::q4_0) return dot_q4_0;
-    if (type == TensorType::q4_k) return dot_q4_k;
+    KITH_ASSERT(type == TensorType::bf16);
+    return dot_bf16;
+}
+
+PackedFunction KernelTable::packed_function(TensorType type) const {
+    if (type == TensorType::q8_0) return packed->q8_0;
+    if (type == TensorType::q4_0) return packed->q4_0;
+    if (type == TensorType::q4_k) return packed->q4_k;
     KITH_ASSERT(type == TensorType::q6_k);
-    return dot_q6_k;
+    return packed->q6_k;
 }
 
 KernelTable const* find_kernels(Isa isa) {
-    switch (isa) {
-        case Isa::portable:
-            return &portable_kernels;
-        case Isa::detected:
-        case Isa::avx2:
-            break;
-    }
+    if (isa == Isa::portable) return &portable_kernels;
 #ifdef KITH_INFER_AVX2
-    if (runs_avx2()) return &avx2_kernels;
+    if (isa != Isa::avx2 && runs_avx512()) return &avx512_kernels();
+    if (isa != Isa::avx512 && runs_avx2()) return &avx2_kernels;
 #endif
     return isa == Isa::detected ? &portable_kernels : nullptr;
 }

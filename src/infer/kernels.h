@@ -1,41 +1,42 @@
 // infer/kernels.h: the inner loops, as a table of functions per instruction set.
 //
-// The order of floating-point operations is part of the contract: dot products keep 8 (integer
-// weights) or 16 (float weights) partial sums, lane i taking every element whose index is i modulo
-// that (quads for int8), and add them as reduce() in kernels_order.h does. So every table
-// gives the same bits, and any number of activation rows the same as one. An implementation that
-// cannot keep the order must not be chosen silently.
+// The order of floating-point operations is part of the contract: dot products of float weights
+// keep 16 partial sums, lane i taking every element whose index is i modulo that, and add them as
+// reduce() in kernels_order.h does; products of quantised weights add block after block
+// (packed/kernels_tile.h). So every table gives the same bits, and any number of activation rows
+// the same as one. An implementation that cannot keep the order must not be chosen silently.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "infer/packed/layout.h"
 #include "infer/tensor_type.h"
 
 namespace kith::infer {
 
-enum class Isa { detected, portable, avx2 };
+enum class Isa { detected, portable, avx2, avx512 };
 
 // How the right-hand side of a product is stored, given by the type of the weights.
 enum class ActivationKind {
     f32,   // float[columns]: for F32 and BF16
     f16,   // float[columns] rounded to float16, as llama.cpp does: for F16; above 65504 becomes
            // 65504
-    q8,    // int8[columns], float scale per 32: for Q8_0 and Q4_0
-    q8_k,  // int8[columns], float scale per 256, int16 sums per 16: for Q4_K and Q6_K
+    q8,    // int8[columns], float scale per 32: for Q8_0 and Q4_0 (packed/activations.h)
+    q8_k,  // int8[columns], float scale per 256: for Q4_K and Q6_K
 };
 inline constexpr std::size_t activation_kinds_count = 4;
 ActivationKind activation_kind(TensorType type);  // `type` has kernels
-// Bytes of one row; a multiple of 32. columns is a multiple of 32 (q8) or 256 (q8_k).
+// Bytes of one row; a multiple of 64. columns is a multiple of 32 (q8) or 256 (q8_k).
 std::size_t activation_row_bytes(ActivationKind kind, std::size_t columns);
 
 // rows_count results of one weight row: out[i * out_stride] = dot(weights, activations + i *
 // stride).
 struct DotCall {
     std::uint8_t const* weights = nullptr;
-    std::byte const* activations = nullptr;  // 32-byte aligned for q8 and q8_k
-    std::size_t activation_stride = 0;       // bytes
+    std::byte const* activations = nullptr;
+    std::size_t activation_stride = 0;  // bytes
     std::size_t rows_count = 0;
     std::size_t columns = 0;
     float* out = nullptr;
@@ -43,9 +44,29 @@ struct DotCall {
 };
 using DotFunction = void (*)(DotCall const& call);
 
+// Products of groups of 16 rows (packed/layout.h) with rows of activations:
+// out[token * out_stride + row].
+struct PackedCall {
+    std::byte const* groups = nullptr;  // aligned to packed_alignment
+    std::size_t group_stride = 0;       // bytes
+    std::size_t scales_offset = 0;      // packed_scales_offset()
+    std::size_t rows_count = 0;         // of weights; nothing is written past them
+    std::size_t columns = 0;
+    std::byte const* activations = nullptr;
+    std::size_t activation_stride = 0;  // bytes
+    std::size_t tokens_count = 0;
+    float* out = nullptr;
+    std::size_t out_stride = 0;  // floats
+};
+using PackedFunction = void (*)(PackedCall const& call);
+struct PackedTable {
+    PackedFunction q8_0, q4_0, q4_k, q6_k;
+};
+
 struct KernelTable {
     char const* name;
-    DotFunction dot_f32, dot_f16, dot_bf16, dot_q8_0, dot_q4_0, dot_q4_k, dot_q6_k;
+    DotFunction dot_f32, dot_f16, dot_bf16;
+    PackedTable const* packed;
     void (*round_f16)(float const* in, float* out, std::size_t count);
     void (*quantise_q8)(float const* in, std::byte* out, std::size_t columns);
     void (*quantise_q8_k)(float const* in, std::byte* out, std::size_t columns);
@@ -60,11 +81,15 @@ struct KernelTable {
                              std::uint16_t const* rows, std::size_t row_stride, float scale,
                              float* out, std::size_t columns);
 
-    [[nodiscard]] DotFunction dot(TensorType type) const;  // `type` has kernels
+    [[nodiscard]] DotFunction dot(TensorType type) const;                 // F32, F16, BF16
+    [[nodiscard]] PackedFunction packed_function(TensorType type) const;  // can_pack(type)
 };
 
 extern KernelTable const portable_kernels;
 extern KernelTable const avx2_kernels;  // only in builds for x86-64; needs avx2, fma and f16c
+extern PackedTable const portable_packed;
+extern PackedTable const avx2_packed;    // as avx2_kernels
+extern PackedTable const avx512_packed;  // the same; needs avx512f, bw, vl and vnni as well
 
 // One row of activations in the form that weights of `kind` want; `out` has activation_row_bytes().
 void convert_activations(KernelTable const& kernels, ActivationKind kind, std::span<float const> in,

@@ -8,7 +8,6 @@ namespace kith::infer {
 template <class V>
 struct FloatDots {
     using F = typename V::F;
-    using I = typename V::I;
 
     template <class W, std::size_t tile>
     KITH_INLINE void float_tile(DotCall const& call, std::size_t first) {

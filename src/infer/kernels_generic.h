@@ -2,22 +2,18 @@
 // kernels_order.h).
 #pragma once
 
-#include "infer/kernels_dot_blocks.h"
 #include "infer/kernels_dot_floats.h"
 #include "infer/kernels_rows.h"
 
 namespace kith::infer {
 
 template <class V>
-constexpr KernelTable make_table(char const* name) {
+constexpr KernelTable make_table(char const* name, PackedTable const& packed) {
     return {.name = name,
             .dot_f32 = FloatDots<V>::dot_f32,
             .dot_f16 = FloatDots<V>::dot_f16,
             .dot_bf16 = FloatDots<V>::dot_bf16,
-            .dot_q8_0 = BlockDots<V>::dot_q8_0,
-            .dot_q4_0 = BlockDots<V>::dot_q4_0,
-            .dot_q4_k = BlockDots<V>::dot_q4_k,
-            .dot_q6_k = BlockDots<V>::dot_q6_k,
+            .packed = &packed,
             .round_f16 = RowKernels<V>::round_f16,
             .quantise_q8 = RowKernels<V>::quantise_q8,
             .quantise_q8_k = RowKernels<V>::quantise_q8_k,

@@ -3,13 +3,13 @@
 #pragma once
 
 #include "infer/kernels_order.h"
+#include "infer/packed/activations.h"
 
 namespace kith::infer {
 
 template <class V>
 struct RowKernels {
     using F = typename V::F;
-    using I = typename V::I;
 
     // ---- activations to int8 --------------------------------------------------------------------
 
@@ -31,25 +31,36 @@ struct RowKernels {
         return amax > amax_min ? amax / 127.0F : 0.0F;
     }
 
+    KITH_INLINE std::int32_t sum_of(std::byte const* in, std::size_t count) {
+        std::int32_t sum = 0;
+        for (std::size_t i = 0; i < count; ++i) sum += static_cast<std::int8_t>(in[i]);
+        return sum;
+    }
+    template <class T>
+    KITH_INLINE void put(std::byte* out, std::size_t index, T value) {
+        __builtin_memcpy(out + index * sizeof value, &value, sizeof value);
+    }
+
     static void quantise_q8(float const* in, std::byte* out, std::size_t columns) {
-        for (std::size_t c = 0; c < columns; c += 32) {
-            float const scale = quantise_block(in + c, out + c, 32);
-            __builtin_memcpy(out + columns + c / 32 * sizeof(float), &scale, sizeof scale);
+        Q8Row const row{columns};
+        for (std::size_t b = 0; b < columns / 32; ++b) {
+            put(out + row.scales(), b, quantise_block(in + 32 * b, out + 32 * b, 32));
+            auto const sum = sum_of(out + 32 * b, 32);
+            put(out + row.minus_128_sums(), b, -128 * sum);
+            put(out + row.minus_8_sums(), b, -8 * sum);
         }
     }
 
     static void quantise_q8_k(float const* in, std::byte* out, std::size_t columns) {
-        auto* const sums_at = out + columns;
-        for (std::size_t c = 0; c < columns; c += 256) {
-            float const scale = quantise_block(in + c, out + c, 256);
-            __builtin_memcpy(sums_at + columns / 8 + c / 256 * sizeof(float), &scale, sizeof scale);
-            for (std::size_t k = 0; k < 256; k += 16) {
-                int sum = 0;
-                for (std::size_t i = 0; i < 16; ++i)
-                    sum += static_cast<std::int8_t>(out[c + k + i]);
-                auto const narrow = static_cast<std::int16_t>(sum);
-                __builtin_memcpy(sums_at + (c + k) / 16 * sizeof narrow, &narrow, sizeof narrow);
-            }
+        Q8KRow const row{columns};
+        for (std::size_t b = 0; b < columns / 256; ++b)
+            put(out + row.scales(), b, quantise_block(in + 256 * b, out + 256 * b, 256));
+        for (std::size_t k = 0; k < columns / 32; ++k) {
+            auto const first = sum_of(out + 32 * k, 16);
+            auto const second = sum_of(out + 32 * k + 16, 16);
+            put(out + row.minus_32_sums(), 2 * k, -32 * first);
+            put(out + row.minus_32_sums(), 2 * k + 1, -32 * second);
+            put(out + row.sums_of_32(), k, static_cast<std::int16_t>(first + second));
         }
     }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "infer/half.h"
+#include "infer/packed/layout.h"
 #include "infer/sampler.h"
 
 namespace kith::infer {
@@ -18,8 +19,8 @@ constexpr TensorType types[] = {TensorType::f32,  TensorType::f16,  TensorType::
                                 TensorType::q8_0, TensorType::q4_0, TensorType::q4_k,
                                 TensorType::q6_k};
 
-struct alignas(32) Line {
-    std::byte bytes[32];
+struct alignas(packed_alignment) Line {
+    std::byte bytes[packed_alignment];
 };
 
 std::vector<float> random_floats(Xoshiro256& random, std::size_t count, double width) {
@@ -40,16 +41,48 @@ std::vector<Line> activations(KernelTable const& kernels, TensorType type,
     return out;
 }
 
-std::vector<float> dots(KernelTable const& kernels, TensorType type, std::uint8_t const* weights,
-                        std::vector<Line> const& in, std::size_t rows, std::size_t columns) {
-    std::vector<float> out(rows);
-    kernels.dot(type)({.weights = weights,
-                       .activations = in.data()->bytes,
-                       .activation_stride = activation_row_bytes(activation_kind(type), columns),
-                       .rows_count = rows,
-                       .columns = columns,
-                       .out = out.data(),
-                       .out_stride = 1});
+// Each activation row times each weight row: out[token * weight_rows + row].
+std::vector<float> dots(KernelTable const& kernels, TensorType type,
+                        std::span<std::uint8_t const> weights, std::vector<Line> const& in,
+                        std::size_t tokens, std::size_t columns) {
+    auto const row_stride = row_bytes(type, columns);
+    auto const rows = weights.size() / row_stride;
+    auto const stride = activation_row_bytes(activation_kind(type), columns);
+    float const untouched = 12345.0F;
+    std::vector<float> out(tokens * rows + 1, untouched);
+    if (!can_pack(type)) {
+        for (std::size_t row = 0; row < rows; ++row)
+            kernels.dot(type)({.weights = &weights[row * row_stride],
+                               .activations = in.data()->bytes,
+                               .activation_stride = stride,
+                               .rows_count = tokens,
+                               .columns = columns,
+                               .out = &out[row],
+                               .out_stride = rows});
+    } else {
+        auto const group_bytes = packed_group_bytes(type, columns);
+        auto const groups = (rows + packed_rows - 1) / packed_rows;
+        std::vector<Line> packed(groups * group_bytes / sizeof(Line));
+        for (std::size_t row = 0; row < rows; row += packed_rows)
+            pack_group({.type = type,
+                        .rows = &weights[row * row_stride],
+                        .row_stride = row_stride,
+                        .rows_count = std::min(packed_rows, rows - row),
+                        .columns = columns,
+                        .out = packed.data()->bytes + row / packed_rows * group_bytes});
+        kernels.packed_function(type)({.groups = packed.data()->bytes,
+                                       .group_stride = group_bytes,
+                                       .scales_offset = packed_scales_offset(type, columns),
+                                       .rows_count = rows,
+                                       .columns = columns,
+                                       .activations = in.data()->bytes,
+                                       .activation_stride = stride,
+                                       .tokens_count = tokens,
+                                       .out = out.data(),
+                                       .out_stride = rows});
+    }
+    CHECK(out.back() == untouched);
+    out.pop_back();
     return out;
 }
 
@@ -126,7 +159,7 @@ TEST_CASE("each dot product is that of the dequantised row with the quantised in
             size += std::fabs(static_cast<double>(exact[i]) * static_cast<double>(in[i]));
         }
         auto const out =
-            dots(kernels, type, packed.data(), activations(kernels, type, in, columns), 1, columns);
+            dots(kernels, type, packed, activations(kernels, type, in, columns), 1, columns);
         auto const kind = activation_kind(type);
         bool const exact_input = kind == ActivationKind::f32;
         CHECK(std::fabs(static_cast<double>(out[0]) - expected) <
@@ -148,11 +181,11 @@ TEST_CASE("several activation rows at once give the bits of one by one") {
             auto const in = random_floats(random, rows * columns, 2.0);
             std::vector<std::uint8_t> packed(row_bytes(type, columns));
             quantise_row(type, weights, packed.data());
-            auto const together = dots(*kernels, type, packed.data(),
+            auto const together = dots(*kernels, type, packed,
                                        activations(*kernels, type, in, columns), rows, columns);
             for (std::size_t i = 0; i < rows; ++i) {
                 std::vector<float> const one(&in[i * columns], &in[i * columns] + columns);
-                auto const alone = dots(*kernels, type, packed.data(),
+                auto const alone = dots(*kernels, type, packed,
                                         activations(*kernels, type, one, columns), 1, columns);
                 CHECK(same_bits(alone, {together[i]}));
             }
@@ -170,13 +203,36 @@ std::vector<float> adversarial_floats(Xoshiro256& random, std::size_t count) {
     return out;
 }
 
-TEST_CASE("portable and AVX2 kernels give the same bits") {
-    auto const* const fast = find_kernels(Isa::avx2);
-    if (fast == nullptr) {
-        MESSAGE("no AVX2 on this processor: not compared");
-        return;
-    }
+std::vector<KernelTable const*> fast_tables() {
+    std::vector<KernelTable const*> out;
+    for (auto const isa : {Isa::avx2, Isa::avx512})
+        if (auto const* const table = find_kernels(isa); table != nullptr) out.push_back(table);
+    if (out.size() < 2) MESSAGE("this processor lacks AVX2 or AVX-512 VNNI: not all compared");
+    return out;
+}
+
+// NaN is one value here: which of two NaN a sum keeps is not part of the contract.
+bool same_numbers(std::vector<float> const& a, std::vector<float> const& b) {
+    return std::ranges::equal(a, b, [](float x, float y) {
+        return (std::isnan(x) && std::isnan(y)) ||
+               std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
+    });
+}
+
+void check_same(TensorType type, std::vector<std::uint8_t> const& weights,
+                std::vector<float> const& in, std::size_t tokens) {
     auto const& slow = portable_kernels;
+    auto const columns = in.size() / tokens;
+    auto const a = activations(slow, type, in, columns);
+    auto const expected = dots(slow, type, weights, a, tokens, columns);
+    for (auto const* const fast : fast_tables()) {
+        CAPTURE(fast->name);
+        auto const b = activations(*fast, type, in, columns);
+        CHECK(same_numbers(expected, dots(*fast, type, weights, b, tokens, columns)));
+    }
+}
+
+TEST_CASE("all kernels give the same bits, for any number of rows and tokens") {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         CAPTURE(seed);
         Xoshiro256 random(seed);
@@ -184,22 +240,35 @@ TEST_CASE("portable and AVX2 kernels give the same bits") {
             CAPTURE(type_traits(type).name);
             bool const floats = type_traits(type).block_elements == 1;
             std::size_t const columns = floats ? 500 + seed : 512;
-            auto const in = seed % 2 == 0 ? random_floats(random, 5 * columns, 2.0)
-                                          : adversarial_floats(random, 5 * columns);
-            // Any bytes are a quantised row; scales that are no number are left out (no bits to
-            // compare).
-            std::vector<std::uint8_t> packed(row_bytes(type, columns));
-            quantise_row(type, random_floats(random, columns, 1.0), packed.data());
-            auto const a = activations(slow, type, in, columns);
-            auto const b = activations(*fast, type, in, columns);
-            CHECK(same_bits(dots(slow, type, packed.data(), a, 5, columns),
-                            dots(*fast, type, packed.data(), b, 5, columns)));
+            std::size_t const rows = 1 + random.next() % 50;
+            std::size_t const tokens = 1 + random.next() % 12;
+            CAPTURE(rows);
+            CAPTURE(tokens);
+            auto const in = seed % 2 == 0 ? random_floats(random, tokens * columns, 2.0)
+                                          : adversarial_floats(random, tokens * columns);
+            std::vector<std::uint8_t> packed(rows * row_bytes(type, columns));
+            for (std::size_t row = 0; row < rows; ++row)
+                quantise_row(type, random_floats(random, columns, 1.0),
+                             &packed[row * row_bytes(type, columns)]);
+            check_same(type, packed, in, tokens);
         }
     }
 }
 
-TEST_CASE("quantised weights at the ends of their range give the same bits in both kernels") {
-    auto const* const fast = find_kernels(Isa::detected);
+TEST_CASE("weights that are any bytes give the same numbers in all kernels") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        CAPTURE(seed);
+        Xoshiro256 random(seed);
+        for (auto const type : types) {
+            CAPTURE(type_traits(type).name);
+            std::vector<std::uint8_t> packed(3 * row_bytes(type, 512));
+            for (auto& byte : packed) byte = static_cast<std::uint8_t>(random.next());
+            check_same(type, packed, adversarial_floats(random, 2 * 512), 2);
+        }
+    }
+}
+
+TEST_CASE("quantised weights at the ends of their range give the same bits in all kernels") {
     std::uint64_t const seed = 17;
     CAPTURE(seed);
     Xoshiro256 random(seed);
@@ -224,10 +293,7 @@ TEST_CASE("quantised weights at the ends of their range give the same bits in bo
         }
         std::vector<float> in(columns);
         for (auto& value : in) value = random.next() % 2 == 0 ? 1.0F : -1.0F;
-        auto const a = activations(portable_kernels, type, in, columns);
-        auto const b = activations(*fast, type, in, columns);
-        CHECK(same_bits(dots(portable_kernels, type, packed.data(), a, 1, columns),
-                        dots(*fast, type, packed.data(), b, 1, columns)));
+        check_same(type, packed, in, 1);
     }
 }
 
@@ -286,7 +352,7 @@ TEST_CASE("NaN and infinity in activations are survived") {
             in[300] = -infinity;
             std::vector<std::uint8_t> packed(row_bytes(type, 512), 0xff);
             auto const out =
-                dots(*kernels, type, packed.data(), activations(*kernels, type, in, 512), 1, 512);
+                dots(*kernels, type, packed, activations(*kernels, type, in, 512), 1, 512);
             CHECK(out.size() == 1);
         }
 }

@@ -1,8 +1,10 @@
 #include "infer/mapped_file.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -25,6 +27,20 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
+}
+
+void MappedFile::give_back(base::ByteView part) const {
+    auto const address = [](std::uint8_t const* at) {
+        return reinterpret_cast<std::uintptr_t>(at);
+    };
+    auto const begin = address(part.data());
+    auto const end = begin + part.size();
+    if (data_ == nullptr || begin < address(data_) || end > address(data_) + size_) return;
+    auto const page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    auto const offset = (page - begin % page) % page;
+    if (end - begin < offset + page) return;
+    auto const size = (end - begin - offset) / page * page;
+    (void)::madvise(const_cast<std::uint8_t*>(part.data() + offset), size, MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {

@@ -25,6 +25,10 @@ public:
 
     [[nodiscard]] base::ByteView bytes() const { return {data_, size_}; }
 
+    // Whole pages of `part` leave this process's memory and are read again when touched; a part
+    // that is not of this file is left alone.
+    void give_back(base::ByteView part) const;
+
 private:
     MappedFile(std::uint8_t const* data, std::size_t size) : data_(data), size_(size) {}
 

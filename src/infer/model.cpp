@@ -164,7 +164,8 @@ Result<Matrix> ModelLoader::matrix(Gguf const& file, std::string const& name, st
                   .rows = rows,
                   .columns = columns,
                   .row_stride = row_bytes(tensor->type, columns),
-                  .data = tensor->data.data()};
+                  .data = tensor->data.data(),
+                  .index = model_->matrices_count_++};
 }
 
 Result<std::span<float const>> ModelLoader::floats(Gguf const& file, std::string const& name,
@@ -231,6 +232,23 @@ Gguf const* Model::tokenizer_file() const {
     for (auto const& file : files_)
         if (file.find("tokenizer.ggml.tokens") != nullptr) return &file;
     return nullptr;
+}
+
+std::vector<Matrix const*> Model::multiplied_matrices() const {
+    std::vector<Matrix const*> out;
+    for (auto const& layer : layers_)
+        if (layer)
+            for (auto const* const matrix :
+                 {&layer->query, &layer->key, &layer->value, &layer->output, &layer->gate,
+                  &layer->up, &layer->down})
+                out.push_back(matrix);
+    if (head_) out.push_back(&*head_);
+    return out;
+}
+
+void Model::give_back(Matrix const& matrix) const {
+    for (auto const& mapping : mappings_)
+        mapping.give_back({matrix.data, matrix.rows * matrix.row_stride});
 }
 
 bool Model::has_layers(LayerRange range) const {

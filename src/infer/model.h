@@ -22,6 +22,7 @@ struct Matrix {
     std::size_t columns = 0;
     std::size_t row_stride = 0;  // bytes
     std::uint8_t const* data = nullptr;
+    std::size_t index = 0;  // of all matrices of its model
 };
 
 // Weights of one layer. Empty spans: the architecture has no such bias.
@@ -69,6 +70,13 @@ public:
     [[nodiscard]] bool has_embedding() const { return embedding_.has_value(); }
     [[nodiscard]] bool has_head() const { return head_.has_value(); }
 
+    // For packed copies (packed/weights.h): how many matrices there are, those that rows are
+    // multiplied with (all but the embedding, unless it is the head too), and that one of them is
+    // not read again soon: its pages of a mapped file may be dropped; they come back when touched.
+    [[nodiscard]] std::size_t matrices_count() const { return matrices_count_; }
+    [[nodiscard]] std::vector<Matrix const*> multiplied_matrices() const;
+    void give_back(Matrix const& matrix) const;
+
 private:
     friend class ModelLoader;
     friend class Stage;
@@ -83,6 +91,7 @@ private:
     std::span<float const> output_norm_;
     std::vector<float> rope_divisors_;  // rope_freqs.weight; empty: all 1
     std::size_t weight_bytes_ = 0;
+    std::size_t matrices_count_ = 0;
 };
 
 }  // namespace kith::infer

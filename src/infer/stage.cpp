@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "infer/packed/weights.h"
 #include "infer/workers.h"
 
 namespace kith::infer {
@@ -20,7 +21,7 @@ using base::Status;
 // Rows of a matrix one task computes, and rows that pass over one tile of activations while they
 // are in cache.
 constexpr std::size_t task_rows_max = 64;
-constexpr std::size_t task_rows_min = 8;
+constexpr std::size_t task_rows_min = chunk_rows;
 constexpr std::size_t cached_rows = 8;
 constexpr std::size_t cached_tokens = 8;
 constexpr std::size_t tasks_per_thread =
@@ -33,7 +34,7 @@ bool all_finite(std::span<float const> values) {
     return sum == 0;
 }
 
-// Memory on a 32-byte boundary, grown but never shrunk.
+// Memory on a 64-byte boundary, grown but never shrunk.
 class AlignedBuffer {
 public:
     std::byte* resize(std::size_t size) {
@@ -47,8 +48,8 @@ public:
     }
 
 private:
-    struct alignas(32) Line {
-        std::array<std::byte, 32> bytes;
+    struct alignas(packed_alignment) Line {
+        std::array<std::byte, packed_alignment> bytes;
     };
     std::vector<Line> storage_;
 };
@@ -66,6 +67,8 @@ struct Stage::State {
     std::shared_ptr<Model const> model;
     KernelTable const* kernels = nullptr;
     std::unique_ptr<Workers> workers;
+    std::unique_ptr<PackedWeights> packed;  // nullptr: all is packed into scratch
+    std::vector<AlignedBuffer> scratch;     // per worker: one chunk
 
     // The right-hand side of the next products, in each form that their weights need.
     std::array<AlignedBuffer, activation_kinds_count> input;
@@ -76,6 +79,8 @@ struct Stage::State {
     std::vector<float> cosines, sines;       // [token][rope_size / 2]
     std::vector<std::vector<float>> scores;  // per worker: [heads of a group][positions]
 
+    // Room for one chunk of the largest matrix per worker.
+    Status take_scratch();
     // Memory for one forward of `tokens` that ends after `positions`: taken here, where a refusal
     // can be caught, and never by a worker.
     void reserve(std::size_t tokens, std::size_t positions);
@@ -93,7 +98,10 @@ struct Stage::State {
     void set_input(std::span<float const> rows, std::size_t columns,
                    std::initializer_list<Matrix const*> matrices);
     void multiply(std::initializer_list<Product> products);
-    void multiply_rows(Product const& product, std::size_t begin, std::size_t end) const;
+    void multiply_rows(Product const& product, std::size_t begin, std::size_t end,
+                       std::size_t worker);
+    void multiply_chunk(Product const& product, std::size_t index, std::size_t worker);
+    void multiply_float_rows(Product const& product, std::size_t begin, std::size_t end) const;
     void add_to(std::span<float> hidden) const;
 };
 
@@ -126,22 +134,53 @@ void Stage::State::multiply(std::initializer_list<Product> products) {
     };
     std::size_t rows_count = 0;
     for (auto const& product : products) rows_count += product.matrix->rows;
-    auto const share = rows_count / (threads * tasks_per_thread) / cached_rows * cached_rows;
+    auto const share = rows_count / (threads * tasks_per_thread) / chunk_rows * chunk_rows;
     auto const step = std::clamp(share, task_rows_min, task_rows_max);
 
     auto const tasks_of = [step](Product const& p) { return (p.matrix->rows + step - 1) / step; };
     std::size_t tasks_count = 0;
     for (auto const& product : products) tasks_count += tasks_of(product);
     KITH_ASSERT(tasks_count <= worker_tasks_max);
-    workers->run(tasks_count, [&](std::size_t index, std::size_t) {
+    workers->run(tasks_count, [&](std::size_t index, std::size_t worker) {
         auto const* product = products.begin();
         for (; index >= tasks_of(*product); ++product) index -= tasks_of(*product);
         auto const begin = index * step;
-        multiply_rows(*product, begin, std::min(begin + step, product->matrix->rows));
+        multiply_rows(*product, begin, std::min(begin + step, product->matrix->rows), worker);
     });
 }
 
-void Stage::State::multiply_rows(Product const& product, std::size_t begin, std::size_t end) const {
+// `begin` is a multiple of chunk_rows.
+void Stage::State::multiply_rows(Product const& product, std::size_t begin, std::size_t end,
+                                 std::size_t worker) {
+    if (!can_pack(product.matrix->type)) return multiply_float_rows(product, begin, end);
+    for (auto row = begin; row < end; row += chunk_rows)
+        multiply_chunk(product, row / chunk_rows, worker);
+}
+
+void Stage::State::multiply_chunk(Product const& product, std::size_t index, std::size_t worker) {
+    auto const& matrix = *product.matrix;
+    std::byte const* groups = packed == nullptr ? nullptr : packed->chunk(matrix, index);
+    if (groups == nullptr) {
+        pack_chunk(matrix, index, scratch[worker].data());
+        groups = scratch[worker].data();
+    }
+    auto const kind = activation_kind(matrix.type);
+    auto const row = index * chunk_rows;
+    kernels->packed_function(matrix.type)(
+        {.groups = groups,
+         .group_stride = packed_group_bytes(matrix.type, matrix.columns),
+         .scales_offset = packed_scales_offset(matrix.type, matrix.columns),
+         .rows_count = std::min(chunk_rows, matrix.rows - row),
+         .columns = matrix.columns,
+         .activations = input[static_cast<std::size_t>(kind)].data(),
+         .activation_stride = activation_row_bytes(kind, matrix.columns),
+         .tokens_count = input_rows,
+         .out = product.out + row,
+         .out_stride = product.stride});
+}
+
+void Stage::State::multiply_float_rows(Product const& product, std::size_t begin,
+                                       std::size_t end) const {
     auto const& matrix = *product.matrix;
     auto const dot = kernels->dot(matrix.type);
     auto const kind = activation_kind(matrix.type);
@@ -303,6 +342,18 @@ void Stage::State::run_layer(LayerWeights const& layer, std::span<float> hidden,
     add_to(hidden);
 }
 
+Status Stage::State::take_scratch() {
+    std::size_t size = 0;
+    for (auto const* const matrix : model->multiplied_matrices())
+        if (can_pack(matrix->type)) size = std::max(size, chunk_bytes(*matrix));
+    try {
+        for (auto& buffer : scratch) buffer.resize(size);
+    } catch (std::bad_alloc const&) {
+        return fail(Code::too_large, "not enough memory for the stage");
+    }
+    return {};
+}
+
 void Stage::State::reserve(std::size_t tokens, std::size_t positions) {
     auto const& h = model->hparams_;
     auto const grow = [](std::vector<float>& buffer, std::size_t size) {
@@ -348,6 +399,9 @@ Result<Stage> Stage::create(std::shared_ptr<Model const> model, StageOptions opt
     state->model = std::move(model);
     state->workers = KITH_TRY(Workers::create(options.threads));
     state->scores.resize(options.threads);
+    state->scratch.resize(options.threads);
+    KITH_TRY(state->take_scratch());
+    if (options.repack == Repack::on) state->packed = PackedWeights::create(state->model);
     return Stage(std::move(state));
 }
 
@@ -358,6 +412,10 @@ Stage::~Stage() = default;
 
 Model const& Stage::model() const {
     return *state_->model;
+}
+
+bool Stage::packing() const {
+    return state_->packed != nullptr && !state_->packed->complete();
 }
 
 Status Stage::embed(std::span<TokenId const> tokens, std::span<float> out) {

@@ -3,7 +3,8 @@
 // A pipeline cuts a model anywhere between layers; each part is a Stage, on this or another
 // machine, and what travels is `hidden`: [tokens][hidden_size] floats. Results do not depend on the
 // cut, on how many tokens are given at once or on the number of threads: each number is computed by
-// the same operations in the same order, bit for bit, also by the portable and the AVX2 kernels.
+// the same operations in the same order, bit for bit, by every table of kernels and with weights
+// packed or not.
 #pragma once
 
 #include <atomic>
@@ -24,12 +25,20 @@ inline constexpr std::size_t forward_tokens_max =
 inline constexpr std::size_t micro_batch_tokens =
     64;  // tokens that pass a layer together; bounds scratch memory
 
+// Quantised weights are multiplied in a packed order (packed/layout.h). `on` keeps a packed copy in
+// memory, made in the background, and gives the pages of the model file back; `off` packs them anew
+// for each product, so that they stay in the file's mapping, at less than half the speed of
+// decoding.
+enum class Repack { on, off };
+
 struct StageOptions {
     std::size_t threads = 1;  // including the caller; 1 to threads_count_max
     Isa isa = Isa::detected;
+    Repack repack = Repack::on;
 };
 
-// Not thread-safe: one call at a time. Owns threads - 1 threads that sleep between calls.
+// Not thread-safe: one call at a time. Owns threads - 1 threads that sleep between calls, and one
+// that packs weights and then ends.
 class Stage {
 public:
     static base::Result<Stage> create(std::shared_ptr<Model const> model,
@@ -39,6 +48,7 @@ public:
     ~Stage();
 
     [[nodiscard]] Model const& model() const;
+    [[nodiscard]] bool packing() const;  // in the background, still
 
     // out[i] = row of tokens[i]. Code::invalid for an id outside the vocabulary or sizes that do
     // not fit together, Code::unsupported when the model has no embedding.

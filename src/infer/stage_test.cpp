@@ -1,11 +1,15 @@
 #include "infer/stage.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <limits>
+#include <thread>
 
 #include "infer/gguf_writer.h"
 #include "infer/synth.h"
@@ -86,9 +90,56 @@ TEST_CASE("S76: any cut, batch size, thread count and instruction set gives the 
             CHECK(whole == run(model, {}, 1));
             CHECK(whole == run(model, {1, 2}, 5));
             CHECK(whole == run(model, {}, 7, {.threads = 3}));
-            if (type == TensorType::q8_0 || type == TensorType::q4_k || type == TensorType::f16)
+            CHECK(whole == run(model, {1}, 7, {.threads = 2, .repack = Repack::off}));
+            if (type == TensorType::q8_0 || type == TensorType::q4_k || type == TensorType::f16) {
                 CHECK(whole == run(model, {1}, 19, {.isa = Isa::portable}));
+                if (find_kernels(Isa::avx2) != nullptr)
+                    CHECK(whole == run(model, {}, 19, {.isa = Isa::avx2}));
+            }
         }
+}
+
+TEST_CASE("S76: how far packing has come changes no bit") {
+    auto const file = synthesise(SynthShape{.type = TensorType::q4_k, .layers_count = 3});
+    auto const model = load(*file);
+    auto stage = make_stage(model);
+    auto const logits = [&] {
+        auto cache = make_cache(*model, {0, 3}, 5);
+        std::vector<float> hidden(5 * model->hparams().hidden_size);
+        REQUIRE(stage.embed(some_tokens(5), hidden).has_value());
+        REQUIRE(stage.forward(cache, hidden, 0, {0, 3}).has_value());
+        std::vector<float> out(model->hparams().vocabulary_size);
+        auto const row = std::span(hidden).last(model->hparams().hidden_size);
+        REQUIRE(stage.logits(row, out).has_value());
+        return out;
+    };
+    auto const during = logits();
+    while (stage.packing()) std::this_thread::yield();
+    CHECK(during == logits());
+}
+
+TEST_CASE("a stage that is dropped while it packs is gone at once, and its model serves another") {
+    auto const file = synthesise(SynthShape{.type = TensorType::q8_0, .layers_count = 3});
+    auto const model = load(*file);
+    auto const whole = run(model, {}, 19);
+    for (int i = 0; i < 10; ++i) (void)make_stage(model);
+    CHECK(whole == run(model, {1}, 19));
+}
+
+TEST_CASE("a mapped file reads the same after its pages were given back") {
+    auto const file = synthesise(SynthShape{.type = TensorType::q8_0, .layers_count = 2});
+    std::string const path = "packed_test_" + std::to_string(::getpid()) + ".gguf";
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<char const*>(file->data()),
+               static_cast<std::streamsize>(file->size()));
+    auto const loaded = Model::load_path(path);
+    std::filesystem::remove(path);
+    REQUIRE(loaded.has_value());
+    auto const whole = run(load(*file), {}, 19);
+    auto stage = make_stage(*loaded);
+    while (stage.packing()) std::this_thread::yield();
+    for (auto const* const matrix : (*loaded)->multiplied_matrices()) (*loaded)->give_back(*matrix);
+    CHECK(whole == run(*loaded, {}, 19));
 }
 
 TEST_CASE("more tokens than one micro-batch give the same bits as one by one") {

@@ -1,0 +1,162 @@
+#include "infer/packed/layout.h"
+
+#include <array>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace kith::infer {
+namespace {
+
+using Row = std::uint8_t const*;
+
+// The nibbles of 32 elements, quad j with quad j+4: element i in the low nibble of byte i, element
+// i+16 in the high one.
+struct Nibbles {
+    std::array<std::uint8_t, 16> bytes;
+};
+
+// 16 bytes of row `r` become lane r of 4 vectors; 32 bytes of 8.
+template <std::size_t vectors>
+void spread(std::uint8_t const* bytes, std::size_t r, std::uint8_t* out) {
+    for (std::size_t v = 0; v < vectors; ++v)
+        std::memcpy(out + v * packed_alignment + 4 * r, bytes + 4 * v, 4);
+}
+
+void pack_q8_0(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    std::array<std::uint8_t, 32> shifted{};
+    for (std::size_t i = 0; i < shifted.size(); ++i) shifted[i] = block[2 + i] ^ 0x80U;
+    spread<8>(shifted.data(), r, quants);
+    std::memcpy(scales + 2 * r, block, 2);
+}
+
+void pack_q4_0(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    spread<4>(block + 2, r, quants);
+    std::memcpy(scales + 2 * r, block, 2);
+}
+
+// 32 bytes hold 64 elements, the first 32 in the low nibbles: apart, each half in the order of
+// Nibbles.
+std::array<Nibbles, 2> split_q4_k(Row in) {
+    std::array<Nibbles, 2> out{};
+    for (std::size_t i = 0; i < 16; ++i) {
+        out[0].bytes[i] =
+            static_cast<std::uint8_t>((in[i] & 15U) | static_cast<unsigned>(in[i + 16] << 4U));
+        out[1].bytes[i] = static_cast<std::uint8_t>((unsigned{in[i]} >> 4U) | (in[i + 16] & 0xf0U));
+    }
+    return out;
+}
+
+void pack_q4_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    for (std::size_t pair = 0; pair < 4; ++pair) {
+        auto const halves = split_q4_k(block + 16 + 32 * pair);
+        spread<4>(halves[0].bytes.data(), r, quants + 512 * pair);
+        spread<4>(halves[1].bytes.data(), r, quants + 512 * pair + 256);
+    }
+    std::memcpy(scales + 2 * r, block, 2);
+    std::memcpy(scales + 32 + 2 * r, block + 2, 2);
+    // Eight 6-bit scales and eight 6-bit mins in 12 bytes: the first four of each are the low bits
+    // of bytes 0 to 7; the last four have their low nibbles in bytes 8 to 11 and their high bits on
+    // top of bytes 0 to 7.
+    auto const* const in = block + 4;
+    for (std::size_t i = 0; i < 8; ++i) {
+        unsigned scale = in[i % 4] & 63U;
+        unsigned min = in[i % 4 + 4] & 63U;
+        if (i >= 4) {
+            scale = (in[i + 4] & 15U) | (unsigned{in[i - 4]} >> 6U << 4U);
+            min = (unsigned{in[i + 4]} >> 4U) | (unsigned{in[i]} >> 6U << 4U);
+        }
+        scales[64 + 16 * i + r] = static_cast<std::uint8_t>(scale);
+        scales[192 + 32 * (i / 2) + 2 * r + i % 2] = static_cast<std::uint8_t>(min);
+    }
+}
+
+// Elements 32k to 32k+31 of a block of Q6_K, 0 to 63.
+std::array<std::uint8_t, 32> unpack_q6_k(Row block, std::size_t k) {
+    std::array<std::uint8_t, 32> out{};
+    auto const half_index = k / 4;
+    auto const part = k % 4;
+    auto const* const low = block + 64 * half_index + 32 * (part % 2);
+    auto const* const high = block + 128 + 32 * half_index;
+    for (std::size_t i = 0; i < out.size(); ++i)
+        out[i] = static_cast<std::uint8_t>(((unsigned{low[i]} >> (4 * (part / 2))) & 15U) |
+                                           (((unsigned{high[i]} >> (2 * part)) & 3U) << 4U));
+    return out;
+}
+
+void pack_q6_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    for (std::size_t k = 0; k < 8; ++k) {
+        auto const values = unpack_q6_k(block, k);
+        Nibbles low{};
+        std::array<std::uint8_t, 8> high{};
+        for (std::size_t i = 0; i < 16; ++i)
+            low.bytes[i] = static_cast<std::uint8_t>((values[i] & 15U) |
+                                                     static_cast<unsigned>(values[i + 16] << 4U));
+        for (std::size_t i = 0; i < 32; ++i) {
+            auto& byte = high[4 * (i / 16) + i % 4];
+            byte = static_cast<std::uint8_t>(byte |
+                                             ((unsigned{values[i]} >> 4U) << (2 * (i / 4 % 4))));
+        }
+        spread<4>(low.bytes.data(), r, quants + 384 * k);
+        spread<2>(high.data(), r, quants + 384 * k + 256);
+    }
+    std::memcpy(scales + 2 * r, block + 208, 2);
+    for (std::size_t s = 0; s < 16; ++s) scales[32 + 16 * s + r] = block[192 + s];
+}
+
+using PackBlock = void (*)(Row, std::size_t, std::uint8_t*, std::uint8_t*);
+
+PackBlock pack_block(TensorType type) {
+    if (type == TensorType::q8_0) return pack_q8_0;
+    if (type == TensorType::q4_0) return pack_q4_0;
+    if (type == TensorType::q4_k) return pack_q4_k;
+    KITH_ASSERT(type == TensorType::q6_k);
+    return pack_q6_k;
+}
+
+constexpr std::size_t round_up(std::size_t size) {
+    return (size + packed_alignment - 1) / packed_alignment * packed_alignment;
+}
+
+}  // namespace
+
+bool can_pack(TensorType type) {
+    return type == TensorType::q8_0 || type == TensorType::q4_0 || type == TensorType::q4_k ||
+           type == TensorType::q6_k;
+}
+
+PackedBlock packed_block(TensorType type) {
+    if (type == TensorType::q8_0) return {.elements = 32, .quant_bytes = 512, .scale_bytes = 32};
+    if (type == TensorType::q4_0) return {.elements = 32, .quant_bytes = 256, .scale_bytes = 32};
+    if (type == TensorType::q4_k) return {.elements = 256, .quant_bytes = 2048, .scale_bytes = 320};
+    KITH_ASSERT(type == TensorType::q6_k);
+    return {.elements = 256, .quant_bytes = 3072, .scale_bytes = 288};
+}
+
+std::size_t packed_scales_offset(TensorType type, std::size_t columns) {
+    auto const block = packed_block(type);
+    return columns / block.elements * block.quant_bytes;
+}
+
+std::size_t packed_group_bytes(TensorType type, std::size_t columns) {
+    auto const block = packed_block(type);
+    return packed_scales_offset(type, columns) +
+           round_up(columns / block.elements * block.scale_bytes);
+}
+
+void pack_group(PackCall const& call) {
+    KITH_ASSERT(call.rows_count > 0 && call.rows_count <= packed_rows);
+    auto const block = packed_block(call.type);
+    auto const block_bytes = type_traits(call.type).block_bytes;
+    auto const pack = pack_block(call.type);
+    auto* const quants = reinterpret_cast<std::uint8_t*>(call.out);
+    auto* const scales = quants + packed_scales_offset(call.type, call.columns);
+    if (call.rows_count < packed_rows)
+        std::memset(call.out, 0, packed_group_bytes(call.type, call.columns));
+    for (std::size_t b = 0; b < call.columns / block.elements; ++b)
+        for (std::size_t r = 0; r < call.rows_count; ++r)
+            pack(call.rows + r * call.row_stride + b * block_bytes, r,
+                 quants + b * block.quant_bytes, scales + b * block.scale_bytes);
+}
+
+}  // namespace kith::infer
