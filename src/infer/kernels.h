@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 
+#include "infer/kv_layout.h"
 #include "infer/packed/layout.h"
 #include "infer/tensor_type.h"
 
@@ -59,8 +60,30 @@ struct PackedCall {
     std::size_t out_stride = 0;  // floats
 };
 using PackedFunction = void (*)(PackedCall const& call);
+
+// Attention of queries over the keys and values of one head (kv_cache.h has their layout):
+// out[i] = softmax(scale * queries[i] . keys) . values over the positions below ends[i].
+inline constexpr std::size_t attention_block = 64;  // positions of one step of the softmax
+inline constexpr float lowest_score = -3.0e38F;     // of a position that is not seen
+struct AttendState {
+    float highest = 0;
+    float total = 0;
+};
+struct AttendCall {
+    std::uint16_t const* keys = nullptr;
+    std::uint16_t const* values = nullptr;
+    std::size_t head_size = 0;
+    std::size_t queries_count = 0;
+    float const* const* queries = nullptr;  // each [head_size]
+    std::size_t const* ends = nullptr;      // ascending, at least 1
+    float scale = 1;
+    AttendState* states = nullptr;  // scratch: one for each query
+    float* const* out = nullptr;    // each [head_size]
+};
+
 struct PackedTable {
     PackedFunction q8_0, q4_0, q4_k, q6_k;
+    void (*attend)(AttendCall const& call);
 };
 
 struct KernelTable {
@@ -72,14 +95,8 @@ struct KernelTable {
     void (*quantise_q8_k)(float const* in, std::byte* out, std::size_t columns);
     void (*to_f16)(float const* in, std::uint16_t* out, std::size_t count);
     float (*sum_of_squares)(float const* in, std::size_t count);
-    // in[i] = exp(in[i] - shift); returns the sum. Inputs below shift - 87 count as exp(-87).
-    float (*exp_and_sum)(float* in, std::size_t count, float shift);
     // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
     void (*swiglu)(float* gate, float const* up, std::size_t count);
-    // out[d] = scale * sum over j of weights[j] * float(rows[j * row_stride + d]), j ascending
-    void (*weighted_sum_f16)(float const* weights, std::size_t rows_count,
-                             std::uint16_t const* rows, std::size_t row_stride, float scale,
-                             float* out, std::size_t columns);
 
     [[nodiscard]] DotFunction dot(TensorType type) const;                 // F32, F16, BF16
     [[nodiscard]] PackedFunction packed_function(TensorType type) const;  // can_pack(type)

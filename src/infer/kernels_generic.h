@@ -19,9 +19,7 @@ constexpr KernelTable make_table(char const* name, PackedTable const& packed) {
             .quantise_q8_k = RowKernels<V>::quantise_q8_k,
             .to_f16 = RowKernels<V>::to_f16,
             .sum_of_squares = RowKernels<V>::sum_of_squares,
-            .exp_and_sum = RowKernels<V>::exp_and_sum,
-            .swiglu = RowKernels<V>::swiglu,
-            .weighted_sum_f16 = RowKernels<V>::weighted_sum_f16};
+            .swiglu = RowKernels<V>::swiglu};
 }
 
 }  // namespace kith::infer

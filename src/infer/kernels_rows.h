@@ -1,5 +1,4 @@
-// infer/kernels_rows.h: kernels over one row: activations to int8, sums, exp, SwiGLU, weighted
-// sums.
+// infer/kernels_rows.h: kernels over one row: activations to int8, sums, exp, SwiGLU.
 #pragma once
 
 #include "infer/kernels_order.h"
@@ -116,26 +115,6 @@ struct RowKernels {
         return V::times_power_of_2(p, n);
     }
 
-    static float exp_and_sum(float* in, std::size_t count, float shift) {
-        F sums = V::zero();
-        F const minus = V::set(-shift);
-        std::size_t i = 0;
-        for (; i + lanes <= count; i += lanes) {
-            F const e = exp(V::add(V::load(in + i), minus));
-            V::store(in + i, e);
-            sums = V::add(sums, e);
-        }
-        float rest[lanes] = {};
-        for (std::size_t k = i; k < count; ++k) rest[k - i] = in[k];
-        V::store(rest, exp(V::add(V::load(rest), minus)));
-        float sum = Ordered<V>::reduce(sums);
-        for (std::size_t k = i; k < count; ++k) {
-            in[k] = rest[k - i];
-            sum += in[k];
-        }
-        return sum;
-    }
-
     KITH_INLINE F gated(F gate, F up) {
         F const one_plus = V::add(V::set(1.0F), exp(V::sub(V::zero(), gate)));
         return V::mul(V::div(gate, one_plus), up);
@@ -153,38 +132,6 @@ struct RowKernels {
         }
         V::store(a, gated(V::load(a), V::load(b)));
         for (std::size_t k = i; k < count; ++k) gate[k] = a[k - i];
-    }
-
-    template <std::size_t vectors>
-    KITH_INLINE void weighted_columns(float const* weights, std::size_t rows_count,
-                                      std::uint16_t const* rows, std::size_t row_stride,
-                                      float scale, float* out) {
-        F sums[vectors];
-        for (auto& sum : sums) sum = V::zero();
-        for (std::size_t j = 0; j < rows_count; ++j) {
-            F const weight = V::set(weights[j]);
-            auto const* const at = reinterpret_cast<std::uint8_t const*>(rows + j * row_stride);
-            for (std::size_t v = 0; v < vectors; ++v)
-                sums[v] = V::fma(weight, V::load_f16(at + v * lanes * 2), sums[v]);
-        }
-        for (std::size_t v = 0; v < vectors; ++v)
-            V::store(out + v * lanes, V::mul(sums[v], V::set(scale)));
-    }
-
-    static void weighted_sum_f16(float const* weights, std::size_t rows_count,
-                                 std::uint16_t const* rows, std::size_t row_stride, float scale,
-                                 float* out, std::size_t columns) {
-        std::size_t c = 0;
-        for (; c + 8 * lanes <= columns; c += 8 * lanes)
-            weighted_columns<8>(weights, rows_count, rows + c, row_stride, scale, out + c);
-        for (; c + lanes <= columns; c += lanes)
-            weighted_columns<1>(weights, rows_count, rows + c, row_stride, scale, out + c);
-        for (; c < columns; ++c) {
-            float sum = 0;
-            for (std::size_t j = 0; j < rows_count; ++j)
-                sum = __builtin_fmaf(weights[j], half_to_float(rows[j * row_stride + c]), sum);
-            out[c] = sum * scale;
-        }
     }
 };
 

@@ -18,28 +18,35 @@ base::Result<KvCache> KvCache::create(Hparams const& hparams, LayerRange layers,
     // No overflow: at most 2^10 layers x 2^24 positions x 2^20 elements x 4 bytes.
     static_assert(layers_count_max <= 1U << 10U && context_length_max <= 1U << 24U &&
                   heads_count_max * head_size_max <= 1U << 20U);
-    auto const elements = layers.count() * positions_max * hparams.kv_size() * 2;
-    if (elements > kv_cache_bytes_max / sizeof(std::uint16_t))
+    if (bytes_for(hparams, layers.count(), positions_max) > kv_cache_bytes_max)
         return fail(Code::too_large, "the KV cache would exceed its limit");
     try {
-        return KvCache(layers, hparams.kv_size(), positions_max);
+        return KvCache(hparams, layers, positions_max);
     } catch (std::bad_alloc const&) {
         return fail(Code::too_large, "not enough memory for the KV cache");
     }
 }
 
-KvCache::KvCache(LayerRange layers, std::size_t width, std::size_t positions_max)
+std::size_t KvCache::bytes_for(Hparams const& hparams, std::size_t layers_count,
+                               std::size_t positions_max) {
+    return layers_count * 2 * kv_positions(positions_max) * hparams.kv_size() *
+           sizeof(std::uint16_t);
+}
+
+KvCache::KvCache(Hparams const& hparams, LayerRange layers, std::size_t positions_max)
     : layers_(layers),
-      width_(width),
+      heads_count_(hparams.kv_heads_count),
+      head_size_(hparams.head_size),
       positions_max_(positions_max),
       lengths_(layers.count(), 0),
-      data_(layers.count() * positions_max * width * 2, 0) {}
+      data_(bytes_for(hparams, layers.count(), positions_max) / sizeof(std::uint16_t), 0) {}
 
 KvCache& KvCache::operator=(KvCache&& other) noexcept {
     if (this == &other) return *this;
     wipe();
     layers_ = other.layers_;
-    width_ = other.width_;
+    heads_count_ = other.heads_count_;
+    head_size_ = other.head_size_;
     positions_max_ = other.positions_max_;
     lengths_ = std::move(other.lengths_);
     data_ = std::move(other.data_);
@@ -64,12 +71,13 @@ void KvCache::wipe() {
     __asm__ volatile("" : : "r"(data_.data()) : "memory");
 }
 
-std::uint16_t* KvCache::keys(std::size_t layer) {
-    return data_.data() + (layer - layers_.begin) * 2 * positions_max_ * width_;
+std::uint16_t* KvCache::keys(std::size_t layer, std::size_t kv_head) {
+    auto const index = (layer - layers_.begin) * 2 * heads_count_ + kv_head;
+    return data_.data() + index * kv_positions(positions_max_) * head_size_;
 }
 
-std::uint16_t* KvCache::values(std::size_t layer) {
-    return keys(layer) + positions_max_ * width_;
+std::uint16_t* KvCache::values(std::size_t layer, std::size_t kv_head) {
+    return keys(layer, heads_count_ + kv_head);
 }
 
 }  // namespace kith::infer

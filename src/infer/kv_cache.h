@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "infer/hparams.h"
+#include "infer/kv_layout.h"
 
 namespace kith::infer {
 
@@ -26,6 +27,10 @@ public:
     KvCache& operator=(KvCache const&) = delete;
     ~KvCache();
 
+    // Bytes of such a cache (kv_layout.h rounds positions up); within the limits of create().
+    static std::size_t bytes_for(Hparams const& hparams, std::size_t layers_count,
+                                 std::size_t positions_max);
+
     [[nodiscard]] LayerRange layers() const { return layers_; }
     [[nodiscard]] std::size_t positions_max() const { return positions_max_; }
     [[nodiscard]] std::size_t bytes() const { return data_.size() * sizeof(std::uint16_t); }
@@ -38,13 +43,15 @@ public:
 
 private:
     friend class Stage;
-    KvCache(LayerRange layers, std::size_t width, std::size_t positions_max);
+    KvCache(Hparams const& hparams, LayerRange layers, std::size_t positions_max);
     void wipe();
-    std::uint16_t* keys(std::size_t layer);    // [positions_max][width]
-    std::uint16_t* values(std::size_t layer);  // [positions_max][width]
+    // Of one head; kv_layout.h has the order of elements.
+    std::uint16_t* keys(std::size_t layer, std::size_t kv_head);
+    std::uint16_t* values(std::size_t layer, std::size_t kv_head);
 
     LayerRange layers_;
-    std::size_t width_ = 0;  // kv_heads_count * head_size
+    std::size_t heads_count_ = 0;
+    std::size_t head_size_ = 0;
     std::size_t positions_max_ = 0;
     std::vector<std::size_t> lengths_;  // per layer
     std::vector<std::uint16_t> data_;

@@ -24,6 +24,8 @@ constexpr std::size_t task_rows_max = 64;
 constexpr std::size_t task_rows_min = chunk_rows;
 constexpr std::size_t cached_rows = 8;
 constexpr std::size_t cached_tokens = 8;
+// Queries that share a head's keys and values in one task of attention, about.
+constexpr std::size_t task_queries = 64;
 constexpr std::size_t tasks_per_thread =
     8;  // so that a thread that was held up does not hold up the others
 
@@ -54,6 +56,22 @@ private:
     std::vector<Line> storage_;
 };
 
+// What one worker's attention points at.
+struct AttentionScratch {
+    std::vector<float const*> queries;
+    std::vector<float*> out;
+    std::vector<std::size_t> ends;
+    std::vector<AttendState> states;
+
+    void grow(std::size_t count) {
+        if (states.size() >= count) return;
+        queries.resize(count);
+        out.resize(count);
+        ends.resize(count);
+        states.resize(count);
+    }
+};
+
 // One product of the current input with a matrix: out[token * stride + row].
 struct Product {
     Matrix const* matrix = nullptr;
@@ -76,25 +94,32 @@ struct Stage::State {
     std::size_t input_rows = 0;
 
     std::vector<float> normed, query, key, value, mixed, gate, up, sum;
-    std::vector<float> cosines, sines;       // [token][rope_size / 2]
-    std::vector<std::vector<float>> scores;  // per worker: [heads of a group][positions]
+    std::vector<float> cosines, sines;        // [token][rope_size / 2]
+    std::vector<AttentionScratch> attention;  // per worker
 
     // Room for one chunk of the largest matrix per worker.
     Status take_scratch();
-    // Memory for one forward of `tokens` that ends after `positions`: taken here, where a refusal
-    // can be caught, and never by a worker.
-    void reserve(std::size_t tokens, std::size_t positions);
+    // Memory for one forward of `tokens`: taken here, where a refusal can be caught, and never by a
+    // worker.
+    void reserve(std::size_t tokens);
+    [[nodiscard]] std::size_t queries_per_head() const;  // of one token
+    [[nodiscard]] std::size_t attention_tokens() const;  // of one task
     void prepare_rope(std::size_t position, std::size_t tokens);
     Status forward_batch(KvCache& cache, std::span<float> hidden, std::size_t position,
                          LayerRange range, std::atomic<bool> const* cancel);
-    void run_layer(LayerWeights const& layer, std::span<float> hidden, std::size_t position,
-                   std::uint16_t* keys, std::uint16_t* values);
+    // The sequence's part of a layer.
+    struct Place {
+        KvCache& cache;
+        std::size_t layer = 0;
+        std::size_t position = 0;  // of the first token
+    };
+    void run_layer(LayerWeights const& layer, std::span<float> hidden, Place const& place);
     void normalise(std::span<float const> rows, std::span<float const> weight, float* out) const;
     void rotate(float* row, std::size_t heads, std::size_t token) const;
-    void place_in_sequence(LayerWeights const& layer, std::size_t token, std::size_t position,
-                           std::uint16_t* keys, std::uint16_t* values);
-    void attend(std::size_t token, std::size_t position, std::size_t kv_head,
-                std::uint16_t const* keys, std::uint16_t const* values, std::vector<float>& score);
+    void place_in_sequence(LayerWeights const& layer, std::size_t token, Place const& place);
+    void store_keys(float const* row, std::size_t position, Place const& place) const;
+    void attend(std::size_t first, std::size_t tokens, std::size_t kv_head, Place const& place,
+                AttentionScratch& scratch_of_worker);
     void set_input(std::span<float const> rows, std::size_t columns,
                    std::initializer_list<Matrix const*> matrices);
     void multiply(std::initializer_list<Product> products);
@@ -252,8 +277,7 @@ void Stage::State::rotate(float* row, std::size_t heads, std::size_t token) cons
 
 // Biases and rotation of one token's q, k and v; k and v go into the cache.
 void Stage::State::place_in_sequence(LayerWeights const& layer, std::size_t token,
-                                     std::size_t position, std::uint16_t* keys,
-                                     std::uint16_t* values) {
+                                     Place const& place) {
     auto const& h = model->hparams_;
     auto const add_bias = [](float* row, std::span<float const> bias) {
         for (std::size_t i = 0; i < bias.size(); ++i) row[i] += bias[i];
@@ -268,38 +292,55 @@ void Stage::State::place_in_sequence(LayerWeights const& layer, std::size_t toke
     rotate(k, h.kv_heads_count, token);
     // Keys are float16, so queries are rounded to it too, as every product with float16 is.
     kernels->round_f16(q, q, h.query_size());
-    kernels->to_f16(k, keys + (position + token) * h.kv_size(), h.kv_size());
-    kernels->to_f16(v, values + (position + token) * h.kv_size(), h.kv_size());
+    auto const position = place.position + token;
+    store_keys(k, position, place);
+    for (std::size_t head = 0; head < h.kv_heads_count; ++head)
+        kernels->to_f16(v + head * h.head_size,
+                        place.cache.values(place.layer, head) + position * h.head_size,
+                        h.head_size);
 }
 
-// The query heads that share one key-value head, for one token, over all positions up to its own.
-void Stage::State::attend(std::size_t token, std::size_t position, std::size_t kv_head,
-                          std::uint16_t const* keys, std::uint16_t const* values,
-                          std::vector<float>& score) {
+void Stage::State::store_keys(float const* row, std::size_t position, Place const& place) const {
     auto const& h = model->hparams_;
-    auto const group = h.heads_count / h.kv_heads_count;
-    auto const positions = position + token + 1;
-    float const* const q = &query[token * h.query_size() + kv_head * group * h.head_size];
-    float* const out = &mixed[token * h.query_size() + kv_head * group * h.head_size];
-    auto const* const k = keys + kv_head * h.head_size;
-    auto const* const v = values + kv_head * h.head_size;
-    for (std::size_t j = 0; j < positions; ++j)
-        kernels->dot_f16({.weights = reinterpret_cast<std::uint8_t const*>(k + j * h.kv_size()),
-                          .activations = reinterpret_cast<std::byte const*>(q),
-                          .activation_stride = h.head_size * sizeof(float),
-                          .rows_count = group,
-                          .columns = h.head_size,
-                          .out = &score[j],
-                          .out_stride = positions});
-    float const scale = 1.0F / std::sqrt(static_cast<float>(h.head_size));
-    for (std::size_t head = 0; head < group; ++head) {
-        float* const row = &score[head * positions];
-        for (std::size_t j = 0; j < positions; ++j) row[j] *= scale;
-        float const highest = *std::max_element(row, row + positions);
-        float const sum_of_weights = kernels->exp_and_sum(row, positions, highest);
-        kernels->weighted_sum_f16(row, positions, v, h.kv_size(), 1.0F / sum_of_weights,
-                                  out + head * h.head_size, h.head_size);
+    std::array<std::uint16_t, head_size_max> halves;
+    for (std::size_t head = 0; head < h.kv_heads_count; ++head) {
+        kernels->to_f16(row + head * h.head_size, halves.data(), h.head_size);
+        auto* const out = place.cache.keys(place.layer, head) + key_offset(position, h.head_size);
+        for (std::size_t d = 0; d < h.head_size; ++d) out[d * kv_lanes] = halves[d];
     }
+}
+
+std::size_t Stage::State::queries_per_head() const {
+    return model->hparams_.heads_count / model->hparams_.kv_heads_count;
+}
+
+std::size_t Stage::State::attention_tokens() const {
+    return std::max<std::size_t>(task_queries / queries_per_head(), 1);
+}
+
+// The query heads that share one key-value head, for `tokens` tokens, each over all positions up to
+// its own.
+void Stage::State::attend(std::size_t first, std::size_t tokens, std::size_t kv_head,
+                          Place const& place, AttentionScratch& to) {
+    auto const& h = model->hparams_;
+    auto const group = queries_per_head();
+    std::size_t count = 0;
+    for (auto token = first; token < first + tokens; ++token)
+        for (std::size_t i = 0; i < group; ++i, ++count) {
+            auto const at = token * h.query_size() + (kv_head * group + i) * h.head_size;
+            to.queries[count] = &query[at];
+            to.out[count] = &mixed[at];
+            to.ends[count] = place.position + token + 1;
+        }
+    kernels->packed->attend({.keys = place.cache.keys(place.layer, kv_head),
+                             .values = place.cache.values(place.layer, kv_head),
+                             .head_size = h.head_size,
+                             .queries_count = count,
+                             .queries = to.queries.data(),
+                             .ends = to.ends.data(),
+                             .scale = 1.0F / std::sqrt(static_cast<float>(h.head_size)),
+                             .states = to.states.data(),
+                             .out = to.out.data()});
 }
 
 void Stage::State::add_to(std::span<float> hidden) const {
@@ -307,7 +348,7 @@ void Stage::State::add_to(std::span<float> hidden) const {
 }
 
 void Stage::State::run_layer(LayerWeights const& layer, std::span<float> hidden,
-                             std::size_t position, std::uint16_t* keys, std::uint16_t* values) {
+                             Place const& place) {
     auto const& h = model->hparams_;
     auto const tokens = hidden.size() / h.hidden_size;
 
@@ -317,12 +358,14 @@ void Stage::State::run_layer(LayerWeights const& layer, std::span<float> hidden,
     multiply({{&layer.query, query.data(), h.query_size()},
               {&layer.key, key.data(), h.kv_size()},
               {&layer.value, value.data(), h.kv_size()}});
-    workers->run(tokens, [&](std::size_t token, std::size_t) {
-        place_in_sequence(layer, token, position, keys, values);
-    });
-    workers->run(tokens * h.kv_heads_count, [&](std::size_t index, std::size_t worker) {
-        attend(index / h.kv_heads_count, position, index % h.kv_heads_count, keys, values,
-               scores[worker]);
+    workers->run(tokens,
+                 [&](std::size_t token, std::size_t) { place_in_sequence(layer, token, place); });
+    auto const step = attention_tokens();
+    auto const tiles = (tokens + step - 1) / step;
+    workers->run(tiles * h.kv_heads_count, [&](std::size_t index, std::size_t worker) {
+        auto const first = index / h.kv_heads_count * step;
+        attend(first, std::min(step, tokens - first), index % h.kv_heads_count, place,
+               attention[worker]);
     });
     set_input(std::span(mixed).first(tokens * h.query_size()), h.query_size(), {&layer.output});
     multiply({{&layer.output, sum.data(), h.hidden_size}});
@@ -354,7 +397,7 @@ Status Stage::State::take_scratch() {
     return {};
 }
 
-void Stage::State::reserve(std::size_t tokens, std::size_t positions) {
+void Stage::State::reserve(std::size_t tokens) {
     auto const& h = model->hparams_;
     auto const grow = [](std::vector<float>& buffer, std::size_t size) {
         if (buffer.size() < size) buffer.resize(size);
@@ -369,18 +412,19 @@ void Stage::State::reserve(std::size_t tokens, std::size_t positions) {
     grow(sum, tokens * h.hidden_size);
     grow(cosines, tokens * h.rope_size / 2);
     grow(sines, tokens * h.rope_size / 2);
-    for (auto& score : scores) grow(score, h.heads_count / h.kv_heads_count * positions);
+    for (auto& one : attention) one.grow(queries_per_head() * attention_tokens());
 }
 
 Status Stage::State::forward_batch(KvCache& cache, std::span<float> hidden, std::size_t position,
                                    LayerRange range, std::atomic<bool> const* cancel) {
     auto const tokens = hidden.size() / model->hparams_.hidden_size;
-    reserve(tokens, position + tokens);
+    reserve(tokens);
     prepare_rope(position, tokens);
     for (auto layer = range.begin; layer < range.end; ++layer) {
         if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
             return fail(Code::cancelled, "cancelled between layers");
-        run_layer(*model->layers_[layer], hidden, position, cache.keys(layer), cache.values(layer));
+        run_layer(*model->layers_[layer], hidden,
+                  {.cache = cache, .layer = layer, .position = position});
         cache.lengths_[layer - cache.layers_.begin] = position + tokens;
     }
     return {};
@@ -398,7 +442,7 @@ Result<Stage> Stage::create(std::shared_ptr<Model const> model, StageOptions opt
         return fail(Code::unsupported, "this processor lacks the instructions asked for");
     state->model = std::move(model);
     state->workers = KITH_TRY(Workers::create(options.threads));
-    state->scores.resize(options.threads);
+    state->attention.resize(options.threads);
     state->scratch.resize(options.threads);
     KITH_TRY(state->take_scratch());
     if (options.repack == Repack::on) state->packed = PackedWeights::create(state->model);
@@ -441,7 +485,7 @@ Status Stage::forward(KvCache& cache, std::span<float> hidden, std::size_t posit
     if (!state_->model->has_layers(range))
         return fail(Code::invalid, "forward: these layers are not on this machine");
     if (range.begin < cache.layers_.begin || range.end > cache.layers_.end ||
-        cache.width_ != h.kv_size())
+        cache.heads_count_ != h.kv_heads_count || cache.head_size_ != h.head_size)
         return fail(Code::invalid, "forward: the cache is for other layers");
     auto const tokens = hidden.size() / h.hidden_size;
     if (tokens == 0 || hidden.size() % h.hidden_size != 0 || tokens > forward_tokens_max)
@@ -474,7 +518,7 @@ Status Stage::logits(std::span<float const> hidden_row, std::span<float> out) {
         return fail(Code::invalid, "logits: sizes do not fit");
     if (!all_finite(hidden_row))
         return fail(Code::invalid, "logits: an input is not a finite number");
-    state.reserve(1, 0);
+    state.reserve(1);
     state.normalise(hidden_row, model.output_norm_, state.normed.data());
     state.set_input(std::span(state.normed).first(head.columns), head.columns, {&head});
     state.multiply({{&head, out.data(), head.rows}});

@@ -188,7 +188,8 @@ TEST_CASE("a cache truncated to a prefix continues as if the rest had never been
     REQUIRE(stage.forward(cache, rest, 5, {0, 2}).has_value());
     CHECK(std::equal(rest.begin(), rest.end(), &first[5 * width]));
     CHECK(cache.bytes() == bytes);
-    CHECK(bytes == 2 * 16 * 128 * 2 * 2);  // layers, positions, kv width, k and v, two bytes
+    CHECK(bytes ==
+          2 * 64 * 128 * 2 * 2);  // layers, positions (rounded up), kv width, k and v, two bytes
 }
 
 TEST_CASE("S75: what a peer may send wrong is refused and changes nothing") {

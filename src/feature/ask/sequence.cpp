@@ -35,8 +35,7 @@ base::Result<Sequence> Sequence::create(LoadedModelPtr model, Part part, std::si
 
 std::size_t Sequence::cache_bytes(LoadedModel const& model, Span layers, std::size_t positions) {
     if (!model.model) return 0;
-    auto const row = model.model->hparams().kv_size() * sizeof(std::uint16_t);
-    return 2 * row * (layers.end - layers.begin) * positions;  // keys and values
+    return infer::KvCache::bytes_for(model.model->hparams(), layers.end - layers.begin, positions);
 }
 
 base::Status Sequence::embed(std::vector<infer::TokenId> const& tokens,

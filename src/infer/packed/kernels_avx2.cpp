@@ -9,6 +9,9 @@ namespace {
 struct Avx2 {
     static constexpr std::size_t tile_groups = 1;
     static constexpr std::size_t tile_tokens = 2;
+    static constexpr std::size_t attend_queries = 4;
+    static constexpr std::size_t value_queries = 2;
+    static constexpr std::size_t value_vectors = 2;
     static constexpr bool signed_starts_low = false;
 
     struct F {
@@ -52,6 +55,27 @@ struct Avx2 {
     }
     KITH_INLINE F load_i8(std::uint8_t const* at) {
         return to_float({_mm256_cvtepi8_epi32(load8(at)), _mm256_cvtepi8_epi32(load8(at + 8))});
+    }
+    KITH_INLINE F load(float const* at) { return {_mm256_loadu_ps(at), _mm256_loadu_ps(at + 8)}; }
+    KITH_INLINE F add(F a, F b) {
+        return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
+    }
+    KITH_INLINE F max(F a, F b) {
+        return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
+    }
+    KITH_INLINE F min(F a, F b) {
+        return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
+    }
+    KITH_INLINE __m256 round(__m256 a) {
+        return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
+    KITH_INLINE F round(F a) { return {round(a.low), round(a.high)}; }
+    KITH_INLINE __m256 times_power_of_2(__m256 a, __m256 n) {
+        auto const exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+        return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+    }
+    KITH_INLINE F times_power_of_2(F a, F n) {
+        return {times_power_of_2(a.low, n.low), times_power_of_2(a.high, n.high)};
     }
     KITH_INLINE F mul(F a, F b) {
         return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};

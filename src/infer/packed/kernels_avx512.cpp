@@ -9,6 +9,9 @@ namespace {
 struct Avx512 {
     static constexpr std::size_t tile_groups = 2;
     static constexpr std::size_t tile_tokens = 4;
+    static constexpr std::size_t attend_queries = 8;
+    static constexpr std::size_t value_queries = 4;
+    static constexpr std::size_t value_vectors = 4;
     // vpdpbusd takes the weights as they are stored, 128 too high.
     static constexpr bool signed_starts_low = true;
 
@@ -38,6 +41,17 @@ struct Avx512 {
     }
     KITH_INLINE F load_i8(std::uint8_t const* at) {
         return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(at)));
+    }
+    KITH_INLINE F load(float const* at) { return _mm512_loadu_ps(at); }
+    KITH_INLINE F add(F a, F b) { return _mm512_add_ps(a, b); }
+    KITH_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }
+    KITH_INLINE F min(F a, F b) { return _mm512_min_ps(a, b); }
+    KITH_INLINE F round(F a) {
+        return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
+    KITH_INLINE F times_power_of_2(F a, F n) {
+        auto const exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+        return _mm512_mul_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23)));
     }
     KITH_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
     KITH_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }

@@ -2,6 +2,7 @@
 // for one V.
 #pragma once
 
+#include "infer/packed/kernels_attention.h"
 #include "infer/packed/kernels_blocks256.h"
 #include "infer/packed/kernels_blocks32.h"
 
@@ -38,7 +39,8 @@ struct PackedForms {
         return {.q8_0 = run<Form32<typename Blocks32<V>::Q8_0>>,
                 .q4_0 = run<Form32<typename Blocks32<V>::Q4_0>>,
                 .q4_k = run<typename Blocks256<V>::Q4K>,
-                .q6_k = run<typename Blocks256<V>::Q6K>};
+                .q6_k = run<typename Blocks256<V>::Q6K>,
+                .attend = Attention<V>::attend};
     }
 };
 

@@ -9,6 +9,9 @@ namespace {
 struct Portable {
     static constexpr std::size_t tile_groups = 1;
     static constexpr std::size_t tile_tokens = 2;
+    static constexpr std::size_t attend_queries = 2;
+    static constexpr std::size_t value_queries = 2;
+    static constexpr std::size_t value_vectors = 2;
     static constexpr bool signed_starts_low = false;
 
     struct F {
@@ -54,6 +57,40 @@ struct Portable {
         for (std::size_t i = 0; i < packed_rows; ++i)
             out.at[i] = static_cast<float>(static_cast<std::int8_t>(at[i]));
         return out;
+    }
+    template <class Operation>
+    KITH_INLINE F each(F const& a, F const& b, Operation operation) {
+        F out;
+        for (std::size_t i = 0; i < packed_rows; ++i) out.at[i] = operation(a.at[i], b.at[i]);
+        return out;
+    }
+    KITH_INLINE F load(float const* at) {
+        F out;
+        __builtin_memcpy(out.at, at, sizeof out.at);
+        return out;
+    }
+    KITH_INLINE F add(F const& a, F const& b) {
+        return each(a, b, [](float x, float y) { return x + y; });
+    }
+    // As the x86 instructions: the second operand when either is NaN.
+    KITH_INLINE F max(F const& a, F const& b) {
+        return each(a, b, [](float x, float y) { return x > y ? x : y; });
+    }
+    KITH_INLINE F min(F const& a, F const& b) {
+        return each(a, b, [](float x, float y) { return x < y ? x : y; });
+    }
+    // Adding 1.5 * 2^23 rounds to the nearest integer, ties to even; |value| <= 2^22.
+    static constexpr float rounder = 12582912.0F;
+    KITH_INLINE F round(F const& a) {
+        return each(a, a, [](float x, float) { return (x + rounder) - rounder; });
+    }
+    // n is a whole number from -126 to 127.
+    KITH_INLINE F times_power_of_2(F const& a, F const& n) {
+        return each(a, n, [](float x, float power) {
+            auto const exponent =
+                static_cast<std::uint32_t>(static_cast<std::int32_t>(power) + 127);
+            return x * __builtin_bit_cast(float, exponent << 23U);
+        });
     }
     KITH_INLINE F mul(F const& a, F const& b) {
         F out;

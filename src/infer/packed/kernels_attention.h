@@ -1,0 +1,213 @@
+// infer/packed/kernels_attention.h: attention of some queries over one head's keys and values,
+// written once over vector operations V (16 lanes).
+//
+// Softmax is computed in one pass: blocks of attention_block positions, which begin at multiples of
+// it, each with its highest score; what was summed before is scaled down when a higher one comes
+// (Milakov and Gimelshein 2018, arXiv 1805.02867). A block's boundaries depend on positions alone,
+// and a query's numbers on nothing but itself: dots add element after element, sums of values
+// position after position, the weights of a block lane by lane and then as reduce() does. So the
+// bits do not depend on how many queries are computed together.
+#pragma once
+
+#include "infer/kernels_order.h"
+#include "infer/kernels_rows.h"
+
+#ifndef KITH_UNROLL
+#define KITH_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace kith::infer {
+
+template <class V>
+struct Attention {
+    using F = typename V::F;
+    static constexpr std::size_t width = kv_lanes;
+    static constexpr std::size_t vectors = attention_block / width;
+
+    // Scores of `queries` queries with `count` vectors of 16 positions.
+    template <std::size_t queries, std::size_t count>
+    KITH_INLINE void score_tile(AttendCall const& call, std::size_t query, std::size_t position,
+                                float* out) {
+        F sums[queries][count];
+        float const* in[queries];
+        KITH_UNROLL
+        for (std::size_t i = 0; i < queries; ++i) {
+            in[i] = call.queries[query + i];
+            KITH_UNROLL
+            for (std::size_t v = 0; v < count; ++v) sums[i][v] = V::zero();
+        }
+        auto const* const keys =
+            reinterpret_cast<std::uint8_t const*>(call.keys) + 2 * position * call.head_size;
+        for (std::size_t d = 0; d < call.head_size; ++d) {
+            F key[count];
+            KITH_UNROLL
+            for (std::size_t v = 0; v < count; ++v)
+                key[v] = V::load_f16(keys + 2 * width * (v * call.head_size + d));
+            KITH_UNROLL
+            for (std::size_t i = 0; i < queries; ++i) {
+                F const wide = V::set(in[i][d]);
+                KITH_UNROLL
+                for (std::size_t v = 0; v < count; ++v)
+                    sums[i][v] = V::fma(wide, key[v], sums[i][v]);
+            }
+        }
+        F const scale = V::set(call.scale);
+        KITH_UNROLL
+        for (std::size_t i = 0; i < queries; ++i) {
+            KITH_UNROLL
+            for (std::size_t v = 0; v < count; ++v)
+                V::store(out + i * attention_block + v * width, V::mul(sums[i][v], scale));
+        }
+    }
+
+    template <std::size_t queries>
+    KITH_INLINE void scores(AttendCall const& call, std::size_t query, std::size_t position,
+                            float* out) {
+        constexpr std::size_t count = queries >= V::attend_queries ? 1 : vectors;
+        for (std::size_t v = 0; v < vectors; v += count)
+            score_tile<queries, count>(call, query, position + v * width, out + v * width);
+    }
+
+    KITH_INLINE float highest(F (&values)[vectors]) {
+        float lane[width];
+        V::store(lane, V::max(V::max(values[0], values[1]), V::max(values[2], values[3])));
+        float out = lane[0];
+        for (std::size_t i = 1; i < width; ++i) out = lane[i] > out ? lane[i] : out;
+        return out;
+    }
+    KITH_INLINE float total(F (&values)[vectors]) {
+        float lane[width];
+        V::store(lane, V::add(V::add(values[0], values[1]), V::add(values[2], values[3])));
+        for (std::size_t half = width / 2; half > 0; half /= 2)
+            for (std::size_t i = 0; i < half; ++i) lane[i] += lane[i + half];
+        return lane[0];
+    }
+    KITH_INLINE float exp_of(float x) {
+        float lane[width];
+        V::store(lane, RowKernels<V>::exp(V::set(x)));
+        return lane[0];
+    }
+
+    // Scores to weights; positions from `count` on get none.
+    KITH_INLINE void weigh(AttendState& state, float* scores, std::size_t count, float* out,
+                           std::size_t head_size) {
+        for (std::size_t i = count; i < attention_block; ++i) scores[i] = lowest_score;
+        F values[vectors];
+        for (std::size_t v = 0; v < vectors; ++v) values[v] = V::load(scores + v * width);
+        float const peak = highest(values);
+        if (peak > state.highest) {
+            float const shrink = exp_of(state.highest - peak);
+            state.highest = peak;
+            state.total *= shrink;
+            for (std::size_t d = 0; d < head_size; ++d) out[d] *= shrink;
+        }
+        F const minus = V::set(-state.highest);
+        for (std::size_t v = 0; v < vectors; ++v)
+            V::store(scores + v * width, RowKernels<V>::exp(V::add(values[v], minus)));
+        for (std::size_t i = count; i < attention_block; ++i) scores[i] = 0;
+        for (std::size_t v = 0; v < vectors; ++v) values[v] = V::load(scores + v * width);
+        state.total += total(values);
+    }
+
+    // out[i][d] += weights[i][j] * values[j][d] for 16 * `count` elements, j ascending.
+    template <std::size_t queries, std::size_t count>
+    KITH_INLINE void value_tile(AttendCall const& call, std::size_t query, std::size_t position,
+                                std::size_t positions, float const* weights, std::size_t d) {
+        F sums[queries][count];
+        KITH_UNROLL
+        for (std::size_t i = 0; i < queries; ++i) {
+            KITH_UNROLL
+            for (std::size_t v = 0; v < count; ++v)
+                sums[i][v] = V::load(call.out[query + i] + d + v * width);
+        }
+        auto const* from =
+            reinterpret_cast<std::uint8_t const*>(call.values + position * call.head_size + d);
+        for (std::size_t j = 0; j < positions; ++j, from += 2 * call.head_size) {
+            F value[count];
+            KITH_UNROLL
+            for (std::size_t v = 0; v < count; ++v) value[v] = V::load_f16(from + 2 * v * width);
+            KITH_UNROLL
+            for (std::size_t i = 0; i < queries; ++i) {
+                F const wide = V::set(weights[i * attention_block + j]);
+                KITH_UNROLL
+                for (std::size_t v = 0; v < count; ++v)
+                    sums[i][v] = V::fma(wide, value[v], sums[i][v]);
+            }
+        }
+        KITH_UNROLL
+        for (std::size_t i = 0; i < queries; ++i) {
+            KITH_UNROLL
+            for (std::size_t v = 0; v < count; ++v)
+                V::store(call.out[query + i] + d + v * width, sums[i][v]);
+        }
+    }
+
+    template <std::size_t queries>
+    KITH_INLINE void add_values(AttendCall const& call, std::size_t query, std::size_t position,
+                                std::size_t positions, float const* weights) {
+        constexpr auto many = V::value_vectors;
+        std::size_t d = 0;
+        for (; d + many * width <= call.head_size; d += many * width)
+            value_tile<queries, many>(call, query, position, positions, weights, d);
+        for (; d + width <= call.head_size; d += width)
+            value_tile<queries, 1>(call, query, position, positions, weights, d);
+        for (; d < call.head_size; ++d)
+            for (std::size_t i = 0; i < queries; ++i) {
+                float sum = call.out[query + i][d];
+                for (std::size_t j = 0; j < positions; ++j)
+                    sum = __builtin_fmaf(
+                        weights[i * attention_block + j],
+                        half_to_float(call.values[(position + j) * call.head_size + d]), sum);
+                call.out[query + i][d] = sum;
+            }
+    }
+
+    // One block of positions for `queries` queries that all see the whole of it (or for one).
+    template <std::size_t queries>
+    KITH_INLINE void block(AttendCall const& call, std::size_t query, std::size_t position,
+                           std::size_t positions) {
+        alignas(64) float weights[queries * attention_block];
+        scores<queries>(call, query, position, weights);
+        for (std::size_t i = 0; i < queries; ++i)
+            weigh(call.states[query + i], weights + i * attention_block, positions,
+                  call.out[query + i], call.head_size);
+        constexpr auto together = queries >= V::value_queries ? V::value_queries : 1;
+        for (std::size_t i = 0; i < queries; i += together)
+            add_values<together>(call, query + i, position, positions,
+                                 weights + i * attention_block);
+    }
+
+    static void attend(AttendCall const& call) {
+        std::size_t most = 0;
+        for (std::size_t i = 0; i < call.queries_count; ++i) {
+            most = call.ends[i] > most ? call.ends[i] : most;
+            call.states[i] = {.highest = lowest_score, .total = 0};
+            for (std::size_t d = 0; d < call.head_size; ++d) call.out[i][d] = 0;
+        }
+        for (std::size_t position = 0; position < most; position += attention_block)
+            all_queries(call, position);
+        for (std::size_t i = 0; i < call.queries_count; ++i) {
+            float const scale = 1.0F / call.states[i].total;
+            for (std::size_t d = 0; d < call.head_size; ++d) call.out[i][d] *= scale;
+        }
+    }
+
+    // Tiles of queries that see the whole block; the others one by one. `ends` ascends.
+    KITH_INLINE void all_queries(AttendCall const& call, std::size_t position) {
+        constexpr auto tile = V::attend_queries;
+        std::size_t i = 0;
+        while (i < call.queries_count && call.ends[i] <= position) ++i;
+        while (i < call.queries_count) {
+            auto const seen = call.ends[i] - position;
+            if (seen >= attention_block && i + tile <= call.queries_count) {
+                block<tile>(call, i, position, attention_block);
+                i += tile;
+            } else {
+                block<1>(call, i, position, seen < attention_block ? seen : attention_block);
+                ++i;
+            }
+        }
+    }
+};
+
+}  // namespace kith::infer
