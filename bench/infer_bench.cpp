@@ -3,6 +3,7 @@
 //
 //   infer_bench FILE [TYPE]               makes FILE (type q4_0 by default) when it does not exist,
 //   then measures KITH_BENCH_PROMPT, KITH_BENCH_DECODE  tokens, 512 and 128 by default
+//   KITH_BENCH_SEQUENCES                  decoded together; 16 by default
 //   KITH_BENCH_THREADS                    1, 2, ... up to this; 2 by default
 #include <chrono>
 #include <cstdio>
@@ -62,6 +63,7 @@ int main(int argc, char** argv) {
         infer::BenchOptions const options{.path = path,
                                           .prompt_tokens = setting("KITH_BENCH_PROMPT", 512),
                                           .decode_tokens = setting("KITH_BENCH_DECODE", 128),
+                                          .sequences = setting("KITH_BENCH_SEQUENCES", 16),
                                           .threads = threads};
         if (!print(infer::model_bench(options, clock))) return 1;
     }

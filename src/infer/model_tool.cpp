@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <thread>
 
 #include "infer/new_file.h"
 #include "infer/sampler.h"
@@ -185,6 +186,36 @@ json::object speed(std::size_t tokens, base::Duration time) {
             {"tokens_per_second", seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0}};
 }
 
+// decode_tokens steps of several sequences together, from their first position.
+Result<json::object> bench_together(Run& run, BenchOptions const& options,
+                                    std::span<TokenId const> tokens, ports::Clock const& clock) {
+    auto const& h = run.model->hparams();
+    LayerRange const all{0, h.layers_count};
+    std::vector<KvCache> caches;
+    for (std::size_t i = 0; i < options.sequences; ++i)
+        caches.push_back(KITH_TRY(KvCache::create(h, all, options.decode_tokens)));
+    std::vector<float> rows(options.sequences * h.hidden_size);
+    std::vector<float> logits(options.sequences * h.vocabulary_size);
+    std::vector<Stage::Step> steps;
+    for (std::size_t i = 0; i < options.sequences; ++i)
+        steps.push_back({.cache = &caches[i],
+                         .hidden = std::span(rows).subspan(i * h.hidden_size, h.hidden_size)});
+    auto const begin = clock.now();
+    for (std::size_t at = 0; at < options.decode_tokens; ++at) {
+        for (auto& step : steps) {
+            step.position = at;
+            auto const index = static_cast<std::size_t>(&step - steps.data()) + at;
+            KITH_TRY(run.stage.embed(tokens.subspan(index % tokens.size(), 1), step.hidden));
+        }
+        auto results = run.stage.forward_many(steps, all);
+        for (auto& result : results) KITH_TRY(std::move(result));
+        KITH_TRY(run.stage.logits(rows, logits));
+    }
+    auto out = speed(options.sequences * options.decode_tokens, clock.now() - begin);
+    out["sequences"] = options.sequences;
+    return out;
+}
+
 }  // namespace
 
 Result<std::string> model_inspect(InspectOptions const& options) {
@@ -228,6 +259,8 @@ Result<std::string> model_bench(BenchOptions const& options, ports::Clock const&
     if (options.prompt_tokens == 0 || options.prompt_tokens > tool_tokens_max ||
         options.decode_tokens > tool_tokens_max)
         return fail(Code::invalid, "bench: 1 to 65536 prompt tokens, up to 65536 to decode");
+    if (options.sequences > micro_batch_tokens)
+        return fail(Code::invalid, "bench: too many sequences");
     StageOptions const stage{.threads = options.threads, .isa = options.isa};
     auto run = KITH_TRY(Run::create(options.path, stage, total));
     auto const vocabulary = run.model->hparams().vocabulary_size;
@@ -237,6 +270,7 @@ Result<std::string> model_bench(BenchOptions const& options, ports::Clock const&
 
     // Once through all weights first: a cold page cache is not what is measured.
     KITH_TRY(run.feed(std::span(tokens).first(1)));
+    while (run.stage.packing()) std::this_thread::yield();
     run.cache.truncate(0);
     auto const report = [&options, total](std::size_t done) {
         if (options.progress) options.progress(done, total);
@@ -250,12 +284,15 @@ Result<std::string> model_bench(BenchOptions const& options, ports::Clock const&
         report(i + 1);
     }
     auto const end = clock.now();
-    return json::serialize(json::object{{"kernels", find_kernels(options.isa)->name},
-                                        {"threads", options.threads},
-                                        {"prompt", speed(options.prompt_tokens, middle - begin)},
-                                        {"decode", speed(options.decode_tokens, end - middle)},
-                                        {"weight_bytes", run.model->info().weight_bytes},
-                                        {"kv_bytes", run.cache.bytes()}});
+    json::object out{{"kernels", find_kernels(options.isa)->name},
+                     {"threads", options.threads},
+                     {"prompt", speed(options.prompt_tokens, middle - begin)},
+                     {"decode", speed(options.decode_tokens, end - middle)},
+                     {"weight_bytes", run.model->info().weight_bytes},
+                     {"kv_bytes", run.cache.bytes()}};
+    if (options.sequences > 0 && options.decode_tokens > 0)
+        out["together"] = KITH_TRY(bench_together(run, options, tokens, clock));
+    return json::serialize(out);
 }
 
 Result<std::string> model_shard(CutOptions const& options) {

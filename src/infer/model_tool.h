@@ -46,11 +46,12 @@ struct LogitsOptions {
 base::Result<std::string> model_logits(LogitsOptions const& options);
 
 // {kernels, threads, prompt: {tokens, seconds, tokens_per_second}, decode: {...}, weight_bytes,
-// kv_bytes}
+// kv_bytes}; with `sequences` also together: {sequences, tokens (of all), seconds, ...}
 struct BenchOptions {
     std::string path = {};
     std::size_t prompt_tokens = 512;
     std::size_t decode_tokens = 128;
+    std::size_t sequences = 0;  // up to micro_batch_tokens, decoded together; 0: not measured
     std::size_t threads = 1;
     Isa isa = Isa::detected;
     std::function<void(std::size_t done, std::size_t total)> progress = {};

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "infer/kernels.h"
@@ -62,8 +63,22 @@ public:
     base::Status forward(KvCache& cache, std::span<float> hidden, std::size_t position,
                          LayerRange range, std::atomic<bool> const* cancel = nullptr);
 
-    // Final norm and head of one row: out[vocabulary_size]. Code::unsupported without a head.
-    base::Status logits(std::span<float const> hidden_row, std::span<float> out);
+    // forward() of several sequences at once, as decoding many requests needs it: the weights are
+    // read once for all. Each sequence gets the bits it would get alone, and its own result, with
+    // the errors of forward(); one that is refused does not disturb the others. Together at most
+    // micro_batch_tokens rows (Code::too_large for those past it); a cache that is in `steps` twice
+    // is refused the second time (Code::conflict).
+    struct Step {
+        KvCache* cache = nullptr;
+        std::size_t position = 0;
+        std::span<float> hidden = {};  // [n][hidden_size], n >= 1
+    };
+    std::vector<base::Status> forward_many(std::span<Step const> steps, LayerRange range,
+                                           std::atomic<bool> const* cancel = nullptr);
+
+    // Final norm and head of 1 to micro_batch_tokens rows: out[n][vocabulary_size].
+    // Code::unsupported without a head.
+    base::Status logits(std::span<float const> hidden_rows, std::span<float> out);
 
 private:
     struct State;

@@ -162,6 +162,87 @@ TEST_CASE("more tokens than one micro-batch give the same bits as one by one") {
     }
 }
 
+TEST_CASE("S76: sequences decoded together get the bits they get alone") {
+    for (auto const type : {TensorType::f16, TensorType::q8_0, TensorType::q4_k}) {
+        CAPTURE(type_traits(type).name);
+        auto const file = synthesise(SynthShape{.type = type, .layers_count = 2});
+        auto const model = load(*file);
+        auto const width = model->hparams().hidden_size;
+        auto const vocabulary = model->hparams().vocabulary_size;
+        auto stage = make_stage(model, {.threads = 2});
+        std::size_t const sequences = 11;
+        std::vector<KvCache> alone;
+        std::vector<KvCache> together;
+        for (std::size_t i = 0; i < sequences; ++i) {
+            alone.push_back(make_cache(*model, {0, 2}, 100));
+            together.push_back(make_cache(*model, {0, 2}, 100));
+            std::vector<float> hidden(7 * i * width);  // prompts of different lengths
+            if (i == 0) continue;
+            REQUIRE(stage.embed(some_tokens(7 * i), hidden).has_value());
+            auto copy = hidden;
+            REQUIRE(stage.forward(alone[i], copy, 0, {0, 2}).has_value());
+            REQUIRE(stage.forward(together[i], hidden, 0, {0, 2}).has_value());
+        }
+        std::vector<float> rows(sequences * width);
+        REQUIRE(stage.embed(some_tokens(sequences), rows).has_value());
+        auto expected = rows;
+        std::vector<Stage::Step> steps;
+        std::vector<float> logits_alone(sequences * vocabulary);
+        for (std::size_t i = 0; i < sequences; ++i) {
+            auto const row = std::span(expected).subspan(i * width, width);
+            REQUIRE(stage.forward(alone[i], row, 7 * i, {0, 2}).has_value());
+            auto const out = std::span(logits_alone).subspan(i * vocabulary, vocabulary);
+            REQUIRE(stage.logits(row, out).has_value());
+            steps.push_back({.cache = &together[i],
+                             .position = 7 * i,
+                             .hidden = std::span(rows).subspan(i * width, width)});
+        }
+        for (auto const& result : stage.forward_many(steps, {0, 2})) CHECK(result.has_value());
+        CHECK(rows == expected);
+        std::vector<float> logits(sequences * vocabulary);
+        REQUIRE(stage.logits(rows, logits).has_value());
+        CHECK(logits == logits_alone);
+    }
+}
+
+TEST_CASE("S75: one bad sequence of a batch is refused and does not disturb the others") {
+    auto const file = synthesise(SynthShape{});
+    auto const model = load(*file);
+    auto const width = model->hparams().hidden_size;
+    auto stage = make_stage(model);
+    auto good = make_cache(*model, {0, 2}, micro_batch_tokens + 4);
+    auto other = make_cache(*model, {0, 2}, micro_batch_tokens + 4);
+    auto alone = make_cache(*model, {0, 2}, 4);
+    std::vector<float> row(width, 0.25F);
+    auto expected = row;
+    REQUIRE(stage.forward(alone, expected, 0, {0, 2}).has_value());
+    std::vector<float> bad(width, std::numeric_limits<float>::quiet_NaN());
+    std::vector<float> second(width, 0.5F);
+    std::vector<float> full((micro_batch_tokens - 1) * width, 0.125F);
+    std::vector<float> many(micro_batch_tokens * width, 0.125F);
+    Stage::Step const steps[] = {
+        {.cache = &other, .position = 0, .hidden = bad},
+        {.cache = &good, .position = 0, .hidden = row},
+        {.cache = &good, .position = 1, .hidden = second},  // in the batch already
+        {.cache = &other, .position = 3, .hidden = second},
+        {.cache = &other, .position = 0, .hidden = many},  // one row too many
+        {.cache = &other, .position = 0, .hidden = full},
+    };
+    auto const results = stage.forward_many(steps, {0, 2});
+    REQUIRE(results.size() == 6);
+    CHECK(results[0].error().code == Code::invalid);
+    CHECK(results[1].has_value());
+    CHECK(results[2].error().code == Code::conflict);
+    CHECK(results[3].error().code == Code::conflict);
+    CHECK(results[4].error().code == Code::too_large);
+    CHECK(results[5].has_value());
+    CHECK(row == expected);
+    CHECK(good.length() == 1);
+    CHECK(other.length() == micro_batch_tokens - 1);
+    CHECK(second == std::vector<float>(width, 0.5F));
+    CHECK(stage.forward_many({}, {0, 2}).empty());
+}
+
 TEST_CASE("a tied head uses the embedding's rows") {
     auto const file = synthesise(SynthShape{.head = SynthHead::tied});
     auto const model = load(*file);

@@ -9,8 +9,7 @@
 // bits do not depend on how many queries are computed together.
 #pragma once
 
-#include "infer/kernels_order.h"
-#include "infer/kernels_rows.h"
+#include "infer/packed/kernels_softmax.h"
 
 #ifndef KITH_UNROLL
 #define KITH_UNROLL _Pragma("GCC unroll 16")
@@ -22,7 +21,7 @@ template <class V>
 struct Attention {
     using F = typename V::F;
     static constexpr std::size_t width = kv_lanes;
-    static constexpr std::size_t vectors = attention_block / width;
+    static constexpr std::size_t vectors = Softmax<V>::vectors;
 
     // Scores of `queries` queries with `count` vectors of 16 positions.
     template <std::size_t queries, std::size_t count>
@@ -66,47 +65,6 @@ struct Attention {
         constexpr std::size_t count = queries >= V::attend_queries ? 1 : vectors;
         for (std::size_t v = 0; v < vectors; v += count)
             score_tile<queries, count>(call, query, position + v * width, out + v * width);
-    }
-
-    KITH_INLINE float highest(F (&values)[vectors]) {
-        float lane[width];
-        V::store(lane, V::max(V::max(values[0], values[1]), V::max(values[2], values[3])));
-        float out = lane[0];
-        for (std::size_t i = 1; i < width; ++i) out = lane[i] > out ? lane[i] : out;
-        return out;
-    }
-    KITH_INLINE float total(F (&values)[vectors]) {
-        float lane[width];
-        V::store(lane, V::add(V::add(values[0], values[1]), V::add(values[2], values[3])));
-        for (std::size_t half = width / 2; half > 0; half /= 2)
-            for (std::size_t i = 0; i < half; ++i) lane[i] += lane[i + half];
-        return lane[0];
-    }
-    KITH_INLINE float exp_of(float x) {
-        float lane[width];
-        V::store(lane, RowKernels<V>::exp(V::set(x)));
-        return lane[0];
-    }
-
-    // Scores to weights; positions from `count` on get none.
-    KITH_INLINE void weigh(AttendState& state, float* scores, std::size_t count, float* out,
-                           std::size_t head_size) {
-        for (std::size_t i = count; i < attention_block; ++i) scores[i] = lowest_score;
-        F values[vectors];
-        for (std::size_t v = 0; v < vectors; ++v) values[v] = V::load(scores + v * width);
-        float const peak = highest(values);
-        if (peak > state.highest) {
-            float const shrink = exp_of(state.highest - peak);
-            state.highest = peak;
-            state.total *= shrink;
-            for (std::size_t d = 0; d < head_size; ++d) out[d] *= shrink;
-        }
-        F const minus = V::set(-state.highest);
-        for (std::size_t v = 0; v < vectors; ++v)
-            V::store(scores + v * width, RowKernels<V>::exp(V::add(values[v], minus)));
-        for (std::size_t i = count; i < attention_block; ++i) scores[i] = 0;
-        for (std::size_t v = 0; v < vectors; ++v) values[v] = V::load(scores + v * width);
-        state.total += total(values);
     }
 
     // out[i][d] += weights[i][j] * values[j][d] for 16 * `count` elements, j ascending.
@@ -169,8 +127,8 @@ struct Attention {
         alignas(64) float weights[queries * attention_block];
         scores<queries>(call, query, position, weights);
         for (std::size_t i = 0; i < queries; ++i)
-            weigh(call.states[query + i], weights + i * attention_block, positions,
-                  call.out[query + i], call.head_size);
+            Softmax<V>::weigh(call.states[query + i], weights + i * attention_block, positions,
+                              call.out[query + i], call.head_size);
         constexpr auto together = queries >= V::value_queries ? V::value_queries : 1;
         for (std::size_t i = 0; i < queries; i += together)
             add_values<together>(call, query + i, position, positions,
