@@ -178,6 +178,10 @@ TEST_CASE("S70: about one question in twenty is checked, and honest machines agr
     CHECK(counts.begun >= 6);  // of 400, with p = 0.05: 20 +- 4.4
     CHECK(counts.begun <= 40);
     CHECK(counts.agreed == counts.begun);
+    // Who only checked was paid like who computed.
+    scene.bench.run_for(1min);
+    for (auto const* machine : scene.honest)
+        CHECK(scene.asker.ask->credits().balance(machine->identity.node_id()) > 0);
 }
 
 TEST_CASE("S70: a question that stays on this machine, or that nobody else could check, is not") {

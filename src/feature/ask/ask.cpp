@@ -49,7 +49,9 @@ Ask::Ask(Options options, ModelStore store, Credits credits, node::Node& node, p
                 }),
       credits_(std::move(credits)),
       server_(node, store_, pool, credits_),
-      checks_(node, [this](LoadedModel const& model) { return holders(model); }) {}
+      checks_(
+          node, [this](LoadedModel const& model) { return holders(model); },
+          [this](RequestId const& id, auto const& work) { pay_for(id, work); }) {}
 
 Ask::~Ask() = default;
 
@@ -280,7 +282,7 @@ base::Status Ask::start_question(Waiting const& asked) {
         // The pipeline is still on the stack; it dies with the last reference, after this turn.
         auto const found = running_.find(id);
         if (found == running_.end()) return;
-        pay_for(*found->second);
+        pay_for(found->second->id(), found->second->work_done());
         pool_.submit(
             ports::Lane::own, [] {}, [keep = found->second] {});
         running_.erase(found);
@@ -312,13 +314,13 @@ void Ask::cancel(QuestionId id) {
     auto const pipeline = found->second;
     running_.erase(found);
     pipeline->cancel();
-    pay_for(*pipeline);
+    pay_for(pipeline->id(), pipeline->work_done());
     start_waiting();
 }
 
 // However it ended: what was computed was computed.
-void Ask::pay_for(Pipeline const& pipeline) {
-    for (auto const& hop : pipeline.work_done()) credits_.owe(hop.node, hop.work, pipeline.id());
+void Ask::pay_for(RequestId const& id, std::vector<RemoteRun::HopWork> const& work) {
+    for (auto const& hop : work) credits_.owe(hop.node, hop.work, id);
 }
 
 // --- what members say

@@ -107,7 +107,7 @@ private:
                       PrivacyFlags flags, std::optional<SpotChecks::Drawn> const& check = {}) const;
     base::Status start_question(Waiting const& asked);
     void start_waiting();
-    void pay_for(Pipeline const& pipeline);
+    void pay_for(RequestId const& id, std::vector<RemoteRun::HopWork> const& work);
     [[nodiscard]] base::Instant now() const { return node_.clock().now(); }
 
     Options options_;

@@ -6,7 +6,6 @@
 #include "base/encoding.h"
 #include "base/sabotage.h"
 #include "base/text.h"
-#include "feature/ask/credits.h"
 #include "feature/ask/request_content.h"
 
 namespace kith::ask {
@@ -255,13 +254,8 @@ void Pipeline::credit_hops() {
             node_.note_inference_success(*node, id_, now_);
 }
 
-std::vector<Pipeline::HopWork> Pipeline::work_done() const {
-    std::vector<HopWork> done;
-    if (!remote_) return done;
-    for (auto const& hop : remote_->hops())
-        if (auto const node = parse_node_id(hop.node_id()); node)
-            done.push_back({*node, work_of(position_, hop)});
-    return done;
+std::vector<RemoteRun::HopWork> Pipeline::work_done() const {
+    return remote_ ? remote_->work_done() : std::vector<RemoteRun::HopWork>{};
 }
 
 void Pipeline::fail_with(base::Error error) {

@@ -68,12 +68,7 @@ public:
     void on_deadline(base::Instant now);
 
     [[nodiscard]] RequestId const& id() const { return id_; }
-    // Of the tokens that are through every layer: what each hop computed for it.
-    struct HopWork {
-        identity::NodeId node;
-        std::uint64_t work = 0;  // credits.h: work_of()
-    };
-    [[nodiscard]] std::vector<HopWork> work_done() const;
+    [[nodiscard]] std::vector<RemoteRun::HopWork> work_done() const;
     [[nodiscard]] RouteView const& view() const { return plan_.view; }
 
 private:

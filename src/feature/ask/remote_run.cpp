@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/encoding.h"
 #include "base/text.h"
+#include "feature/ask/credits.h"
 #include "feature/ask/request_content.h"
 #include "feature/ask/sequence.h"
 
@@ -126,6 +127,7 @@ std::optional<base::Result<RemoteRun::Output>> RemoteRun::on_result(
     if (!opened) return fail(opened.error().code, hop_name(last) + ": " + opened.error().message);
     auto const step = *std::exchange(step_, std::nullopt);
     ++number_;
+    rows_done_ += step.rows;
     auto output = read(step, result, opened->bytes());
     if (!output) return fail(output.error().code, hop_name(last) + output.error().message);
     return output;
@@ -171,6 +173,14 @@ std::optional<base::Error> RemoteRun::loss(identity::NodeId const& peer,
                                                       " was lost in the middle of the answer (" +
                                                       reason.message + "); ask again"};
     return std::nullopt;
+}
+
+std::vector<RemoteRun::HopWork> RemoteRun::work_done() const {
+    std::vector<HopWork> done;
+    for (auto const& hop : options_.hops)
+        if (auto const node = parse_node_id(hop.node_id()); node)
+            done.push_back({*node, work_of(rows_done_, hop)});
+    return done;
 }
 
 void RemoteRun::close() {

@@ -63,6 +63,12 @@ public:
                                                      wire::v1::StageFailed const& failed) const;
     [[nodiscard]] std::optional<base::Error> loss(identity::NodeId const& peer,
                                                   base::Error const& reason) const;
+    // Of the tokens that came through every hop: what each of them computed for it.
+    struct HopWork {
+        identity::NodeId node;
+        std::uint64_t work = 0;  // credits.h: work_of()
+    };
+    [[nodiscard]] std::vector<HopWork> work_done() const;
     // Tells every hop that the request is over; whoever began it calls this, also after an error.
     void close();
 
@@ -84,7 +90,8 @@ private:
     std::optional<proto::seal::Channel> to_first_;   // seals prompts to the first hop
     std::optional<proto::seal::Channel> from_last_;  // opens answers of the last hop
     std::uint32_t number_ = 0;                       // of the step under way, or of the next one
-    std::optional<Step> step_;                       // sent, without a result; its input is gone
+    std::uint64_t rows_done_ = 0;
+    std::optional<Step> step_;  // sent, without a result; its input is gone
 };
 
 }  // namespace kith::ask

@@ -13,12 +13,13 @@ using base::fail;
 using Verdict = SpotCheckOutcome::Verdict;
 
 SpotCheck::SpotCheck(node::Node& node, RunRecord record, std::size_t hop,
-                     identity::NodeId const& checker, Holders holders)
+                     identity::NodeId const& checker, Holders holders, Pay pay)
     : node_(node),
       record_(std::move(record)),
       hop_(hop),
       checker_(checker),
-      holders_(std::move(holders)) {
+      holders_(std::move(holders)),
+      pay_(std::move(pay)) {
     KITH_ASSERT(hop_ < record_.run.hops.size() && !record_.entries.empty());
     for (auto const& entry : record_.entries) inputs_.push_back(entry.step);
 }
@@ -154,7 +155,10 @@ void SpotCheck::send_next(base::Instant now) {
 }
 
 void SpotCheck::finish_run(base::Result<Answer> answer, base::Instant now) {
-    if (run_) run_->close();
+    if (run_) {
+        run_->close();
+        pay_(run_->id(), run_->work_done());
+    }
     run_.reset();
     deadline_.reset();
     auto const then = std::exchange(then_, nullptr);

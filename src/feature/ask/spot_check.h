@@ -39,9 +39,11 @@ class SpotCheck {
 public:
     // Who could compute this part now, in the order to be tried; this machine is never among them.
     using Holders = std::function<std::vector<identity::NodeId>(wire::v1::RouteHop const& part)>;
+    // Told after each run, however it ended: what was computed is paid for like any question.
+    using Pay = std::function<void(RequestId const&, std::vector<RemoteRun::HopWork> const&)>;
     // `record` has entries. `hop` of its route is computed by `checker` instead.
     SpotCheck(node::Node& node, RunRecord record, std::size_t hop, identity::NodeId const& checker,
-              Holders holders);
+              Holders holders, Pay pay);
     ~SpotCheck();
     void start(base::Instant now);
 
@@ -83,6 +85,7 @@ private:
     std::size_t hop_;
     identity::NodeId checker_;
     Holders holders_;
+    Pay pay_;
     std::optional<SpotCheckOutcome> outcome_;
 
     std::vector<RemoteRun::Step> inputs_;  // of the run under way, and of those that repeat it

@@ -85,7 +85,7 @@ void SpotChecks::begin(RunRecord record, Drawn const& drawn, base::Instant now) 
     auto const model = record.run.model;
     check_ = std::make_unique<SpotCheck>(
         node_, std::move(record), drawn.hop, drawn.checker,
-        [this, model](wire::v1::RouteHop const& part) { return others(model, part); });
+        [this, model](wire::v1::RouteHop const& part) { return others(model, part); }, pay_);
     check_->start(now);
     settle(now);
 }

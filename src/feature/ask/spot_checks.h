@@ -15,7 +15,8 @@ namespace kith::ask {
 class SpotChecks {
 public:
     using Holders = std::function<std::vector<Holder>(LoadedModel const&)>;  // of now
-    SpotChecks(node::Node& node, Holders holders) : node_(node), holders_(std::move(holders)) {}
+    SpotChecks(node::Node& node, Holders holders, SpotCheck::Pay pay)
+        : node_(node), holders_(std::move(holders)), pay_(std::move(pay)) {}
 
     struct Drawn {
         std::size_t hop = 0;  // of remote_hops()
@@ -48,6 +49,7 @@ private:
 
     node::Node& node_;
     Holders holders_;
+    SpotCheck::Pay pay_;
     std::unique_ptr<SpotCheck> check_;
     RequestId question_{};  // that is being checked
     Counts counts_;
