@@ -108,6 +108,12 @@ base::Status apply_gossip(Settings& settings, Values const& values) {
     return {};
 }
 
+base::Status apply_hole_punching(Settings& settings, Values const& values) {
+    settings.services.hole_punching =
+        KITH_TRY(boolean(values.front())) ? node::Use::yes : node::Use::no;
+    return {};
+}
+
 base::Status apply_encrypted_pipeline(Settings& settings, Values const& values) {
     settings.encrypted_pipeline = KITH_TRY(boolean(values.front()));
     return {};
@@ -158,7 +164,7 @@ base::Status apply_trust_allow_list(Settings& settings, Values const& values) {
 }
 
 // There is deliberately no key that turns encryption or the admission of members off (claim M9).
-constexpr std::array<Key, 17> keys{{
+constexpr std::array<Key, 18> keys{{
     {"node.listen", KeyKind::list, R"(["0.0.0.0:8810"])",
      "Where other members reach this node: HOST:PORT, [IPv6]:PORT; port 0 takes any free one.",
      apply_listen},
@@ -182,6 +188,10 @@ constexpr std::array<Key, 17> keys{{
      "Keeps this node's addresses, signed by it, with other members, and looks there for a member\n"
      "that its known addresses do not lead to. Only members take part.",
      apply_discovery},
+    {"network.hole_punching", KeyKind::boolean, "true",
+     "Looks for a direct way to members that are reached through a relay; both routers have to\n"
+     "let it through. The addresses that this node was seen at are told to those members.",
+     apply_hole_punching},
     {"api.host", KeyKind::text, R"("127.0.0.1")",
      "The OpenAI endpoint. A host that others can reach is refused unless api.key is set.",
      apply_api_host},

@@ -273,6 +273,8 @@ TEST_CASE("the values shown in the default file are the built-in ones") {
             CHECK(settings.services.gossip == built_in.services.gossip);
         if (key.path == "network.discovery")
             CHECK(settings.services.discovery == built_in.services.discovery);
+        if (key.path == "network.hole_punching")
+            CHECK(settings.services.hole_punching == built_in.services.hole_punching);
         if (key.path == "inference.threads") CHECK(settings.threads == built_in.threads);
     }
 }

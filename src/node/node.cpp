@@ -203,8 +203,8 @@ base::Status Node::send(identity::NodeId const& node, wire::v1::Control const& c
     auto* peer = peers_.find(node);
     if (peer == nullptr || !peer->channel)
         return fail(Code::unavailable, "this member is not connected");
-    return peer->channel->send(proto::session::Lane::control,
-                               base::to_bytes(base::as_bytes(control.SerializeAsString())));
+    return peer->speaks_on()->send(proto::session::Lane::control,
+                                   base::to_bytes(base::as_bytes(control.SerializeAsString())));
 }
 
 base::Status Node::send(identity::NodeId const& node, wire::v1::StageMessage const& message,
@@ -214,7 +214,8 @@ base::Status Node::send(identity::NodeId const& node, wire::v1::StageMessage con
         return fail(Code::unavailable, "this member is not connected");
     if (tensor.size() > tensor_bytes_max)
         return fail(Code::too_large, "a tensor is larger than a frame may be");
-    return peer->channel->send(proto::session::Lane::tensor, encode_activation(message, tensor));
+    return peer->speaks_on()->send(proto::session::Lane::tensor,
+                                   encode_activation(message, tensor));
 }
 
 // --- the driver's side
@@ -250,6 +251,7 @@ std::optional<base::Instant> Node::deadline() const {
     if (swarm_ || !links_.empty()) consider(housekeeping_at_);
     if (auto const when = relay_->deadline()) consider(*when);
     if (auto const when = identify_->deadline()) consider(*when);
+    if (auto const when = dcutr_->deadline()) consider(*when);
     if (gossip_) consider(gossip_->deadline());
     if (auto const when = discovery_ ? discovery_->deadline() : std::nullopt) consider(*when);
     if (joiner_) consider(joiner_->deadline());
@@ -262,6 +264,7 @@ void Node::on_deadline(base::Instant now) {
     host_->on_deadline(now);
     relay_->on_deadline(now);
     identify_->on_deadline(now);
+    dcutr_->on_deadline(now);
     if (gossip_) gossip_->on_deadline(now);
     if (discovery_) discovery_->on_deadline(now);
     if (joiner_ && now >= joiner_->deadline())
@@ -283,11 +286,12 @@ void Node::housekeeping(base::Instant now) {
         if (!peer.channel) continue;
         if (auto const alive = peer.channel->on_deadline(now); !alive) {
             drop_channel(node, alive.error(), now);
-        } else if (peer.channel->rekey_due(now)) {
+        } else if (!peer.handover && peer.channel->rekey_due(now)) {
             if (auto const offered = peer.channel->offer(now); !offered)
                 drop_channel(node, offered.error(), now);
         }
     }
+    keep_handovers(now);
     send_strangers_away(now);
     if (auto const saved = reputation_->save(now); !saved)
         edges_.log("trust scores not saved: " + saved.error().message);
@@ -307,9 +311,11 @@ void Node::enforce_lease(base::Instant now) {
     for (auto& [node, peer] : peers_) {
         if (node == swarm_->coordinator.node_id()) continue;
         drop_channel(node, reason, now);
-        // A link without a session serves as well: circuits run over it.
-        if (peer.link) host_->disconnect(*peer.link, reason);
     }
+    // A link without a session serves as well: circuits run over it.
+    for (auto const& [id, link] : links_)
+        if (link.admitted && link.peer.peer().node_id() != swarm_->coordinator.node_id())
+            host_->disconnect(id, reason);
 }
 
 void Node::poll_coordinator(base::Instant now) {
@@ -356,6 +362,7 @@ void Node::pump(base::Instant now) {
         again = false;
         while (auto event = host_->poll_event()) {
             again = true;
+            if (dcutr_->on_event(*event, now)) continue;
             if (relay_->on_event(*event, now) || identify_->on_event(*event, now)) continue;
             if (gossip_ && gossip_->on_event(*event, now) == Handled::yes) continue;
             if (discovery_ && discovery_->on_event(*event, now) == Handled::yes) continue;
@@ -365,19 +372,24 @@ void Node::pump(base::Instant now) {
         hear_gossip(now);
         hear_discovery(now);
         flush(now);
+        again = advance_handovers(now) || again;
     }
     if (relay_->take_changed()) addresses_changed(now);
 }
 
 // Moves sealed bytes of every channel into its stream as far as the link takes them.
 void Node::flush(base::Instant) {
+    auto const move = [this](PeerChannel& channel, ports::ConnectionId id, StreamId stream) {
+        while (!channel.outgoing().empty()) {
+            auto const taken = host_->write(id, stream, channel.outgoing());
+            if (taken == 0) break;
+            channel.taken(taken);
+        }
+    };
     for (auto& [node, peer] : peers_) {
         if (!peer.channel || !peer.link || !peer.stream) continue;
-        while (!peer.channel->outgoing().empty()) {
-            auto const taken = host_->write(*peer.link, *peer.stream, peer.channel->outgoing());
-            if (taken == 0) break;
-            peer.channel->taken(taken);
-        }
+        move(*peer.channel, *peer.link, *peer.stream);
+        if (auto& next = peer.handover) move(*next->channel, next->link, next->stream);
     }
     join_desk_.flush(
         [this](Carrier const& at, base::ByteView bytes) {

@@ -24,6 +24,7 @@
 #include "node/peers/peer_table.h"
 #include "node/peers/reputation.h"
 #include "node/protocols.h"
+#include "node/services/dcutr_service.h"
 #include "node/services/identify_service.h"
 #include "node/services/relay_service.h"
 #include "node/services/swarm_discovery.h"
@@ -158,7 +159,7 @@ private:
     void admit(ports::ConnectionId id, base::Instant now);
     [[nodiscard]] bool replaces(Peer const& peer, LinkState const& link, base::Instant now) const;
     void open_peer_stream(identity::NodeId const& node, Peer& peer, base::Instant now);
-    void start_channel(identity::NodeId const& node, Peer& peer, base::Instant now);
+    std::unique_ptr<PeerChannel> make_channel(identity::NodeId const& node, base::Instant now);
     void on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, base::Instant now);
     void on_stream_data(ports::ConnectionId id, StreamData const& data, base::Instant now);
     void on_stream_gone(ports::ConnectionId id, StreamId stream,
@@ -199,6 +200,21 @@ private:
     [[nodiscard]] Path path_to(Peer const& peer) const;  // direct, while there is no link
     [[nodiscard]] proto::relay::Grant relay_grant(identity::PeerId const& peer) const;
     [[nodiscard]] std::vector<wire::Multiaddr> direct_addresses(base::Instant now) const;
+
+    // node_handover.cpp
+    void make_hole_punching();
+    [[nodiscard]] bool may_take_over(Peer const& peer, LinkState const& link) const;
+    void seat_beside(ports::ConnectionId id, Peer& peer, base::Instant now);
+    void begin_handover(ports::ConnectionId id, StreamId stream, Peer& peer, base::Instant now);
+    bool on_handover_data(identity::NodeId const& node, ports::ConnectionId id,
+                          StreamData const& data, base::Instant now);
+    bool on_handover_stream_gone(identity::NodeId const& node, Carrier const& at,
+                                 std::optional<base::Error> const& reason, base::Instant now);
+    bool advance_handovers(base::Instant now);
+    void keep_handovers(base::Instant now);
+    void finish_handover(identity::NodeId const& node, base::Instant now);
+    void fail_handover(identity::NodeId const& node, base::Error const& reason, base::Instant now);
+    void end_spare_links(identity::NodeId const& node);
 
     // node_gossip.cpp
     void begin_gossip(base::Instant now);
@@ -263,6 +279,7 @@ private:
     std::map<ports::ConnectionId, PairDone> pairings_;
     std::unique_ptr<RelayService> relay_;
     std::unique_ptr<IdentifyService> identify_;
+    std::unique_ptr<DcutrService> dcutr_;
     std::unique_ptr<SwarmGossip> gossip_;  // these two in a swarm, unless they are switched off
     std::unique_ptr<SwarmDiscovery> discovery_;
     std::vector<Feature*> features_;

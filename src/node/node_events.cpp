@@ -19,8 +19,7 @@ void Node::on_event(HostEvent event, base::Instant now) {
     if (auto const* opened = std::get_if<StreamOpened>(&event.what))
         return on_stream_opened(id, *opened, now);
     if (auto const* data = std::get_if<StreamData>(&event.what)) {
-        on_stream_data(id, *data, now);
-        return host_->consumed(id, data->id, data->bytes.size());
+        return on_stream_data(id, *data, now);
     }
     if (auto const* ended = std::get_if<StreamEnded>(&event.what))
         return on_stream_gone(id, ended->id, {}, now);
@@ -71,6 +70,8 @@ void Node::admit(ports::ConnectionId id, base::Instant now) {
         return;
     }
     finish_pairing(id, node);
+    if (peer->link && *peer->link != id && may_take_over(*peer, link))
+        return seat_beside(id, *peer, now);
     if (peer->link && *peer->link != id && !replaces(*peer, link, now)) {
         // A member that has to ask for the list gives up our connection, but its own may be here
         // before the end of ours is.
@@ -109,15 +110,15 @@ void Node::open_peer_stream(identity::NodeId const& node, Peer& peer, base::Inst
     auto stream = host_->open_stream(*peer.link, std::string(protocol_peer), now);
     if (!stream) return host_->disconnect(*peer.link, stream.error());
     peer.stream = *stream;
-    start_channel(node, peer, now);
+    peer.channel = make_channel(node, now);
     if (auto const offered = peer.channel->offer(now); !offered)
         drop_channel(node, offered.error(), now);
 }
 
-void Node::start_channel(identity::NodeId const& node, Peer& peer, base::Instant now) {
+std::unique_ptr<PeerChannel> Node::make_channel(identity::NodeId const& node, base::Instant now) {
     auto const* member = registry_->list()->find(node);
     KITH_ASSERT(member != nullptr);
-    peer.channel = std::make_unique<PeerChannel>(
+    return std::make_unique<PeerChannel>(
         PeerChannel::Parties{
             .self = edges_.identity,
             .rng = edges_.rng,
@@ -137,16 +138,24 @@ void Node::on_stream_opened(ports::ConnectionId id, StreamOpened const& opened, 
     }
     auto const node = link->second.peer.peer().node_id();
     auto* peer = peers_.find(node);
+    bool const takes_over = link->second.admitted && peer != nullptr && peer->link &&
+                            peer->link != id && !peer->handover &&
+                            may_take_over(*peer, link->second);
+    if (takes_over) return begin_handover(id, opened.id, *peer, now);
     bool const served = link->second.admitted && peer != nullptr && peer->link == id;
     if (!KITH_GUARD("P5.stream", served) || peer == nullptr) return host_->reset(id, opened.id);
     if (peer->stream) {  // one session per link; a second stream is a confused or hostile peer
         return host_->reset(id, opened.id);
     }
     peer->stream = opened.id;
-    start_channel(node, *peer, now);
+    peer->channel = make_channel(node, now);
 }
 
 void Node::on_stream_data(ports::ConnectionId id, StreamData const& data, base::Instant now) {
+    auto const of = links_.find(id);
+    if (of != links_.end() && on_handover_data(of->second.peer.peer().node_id(), id, data, now))
+        return;
+    host_->consumed(id, data.id, data.bytes.size());
     if (joiner_ && joiner_->connection() == id && joiner_->stream() == data.id) {
         auto outcome = joiner_->feed(data.bytes, edges_.identity, edges_.clock.unix_now());
         if (!outcome) return finish_join(std::unexpected(outcome.error()), now);
@@ -189,6 +198,7 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
             poll_coordinator(now);
             (void)relay_->reserve_at(*peer->link, now);  // a relayed link leads to no relay
         }
+        if (relayed && edges_.services.hole_punching == Use::yes) dcutr_->upgrade(*peer->link, now);
         if (peer->has_twin) tell_of_twin(node);
         for (auto* feature : features_) feature->on_peer_up(node, now);
     }
@@ -281,6 +291,9 @@ void Node::list_changed(base::Instant now) {
     }
     for (auto const id : peers_.keep(wanted, edges_.identity.node_id(), now))
         host_->disconnect(id, {Code::forbidden, "no longer a member"});
+    for (auto const& [id, link] : links_)
+        if (link.admitted && peers_.find(link.peer.peer().node_id()) == nullptr)
+            host_->disconnect(id, {Code::forbidden, "no longer a member"});
     tell_gossip_members(now);
     tell_discovery_members();
     nicknames_.keep([this](identity::NodeId const& node) { return is_member(node); });
@@ -351,6 +364,7 @@ void Node::on_stream_gone(ports::ConnectionId id, StreamId stream,
     if (link == links_.end()) return;
     join_desk_.on_stream_gone({id, stream});
     auto const node = link->second.peer.peer().node_id();
+    if (on_handover_stream_gone(node, {id, stream}, reason, now)) return;
     auto* peer = peers_.find(node);
     if (peer == nullptr || peer->link != id || peer->stream != stream) return;
     auto const why =
@@ -363,6 +377,8 @@ void Node::drop_channel(identity::NodeId const& node, base::Error const& reason,
                         base::Instant now) {
     auto* peer = peers_.find(node);
     if (peer == nullptr || !peer->channel) return;
+    if (peer->handover) host_->disconnect(peer->handover->link, reason);
+    peer->handover.reset();
     peer->channel.reset();  // keys are wiped here (S3)
     if (peer->link && peer->stream) host_->reset(*peer->link, *peer->stream);
     peer->stream.reset();
@@ -396,7 +412,12 @@ void Node::on_link_down(ports::ConnectionId id, LinkDown const& down, base::Inst
         if (!peer->link) peer->failed(reason.message, now);
         peer->dialling.reset();
     }
-    links_.erase(id);
+    auto const link = links_.extract(id);
+    if (link.empty()) return;
+    auto const node = link.mapped().peer.peer().node_id();
+    auto const* peer = peers_.find(node);
+    if (peer != nullptr && peer->handover && peer->handover->link == id)
+        fail_handover(node, reason, now);
 }
 
 }  // namespace kith::node

@@ -17,6 +17,7 @@ std::vector<std::string> member_protocols(SwarmServices services) {
                                        std::string(proto::identify::protocol),
                                        std::string(proto::identify::push_protocol),
                                        std::string(proto::ping::protocol)};
+    if (services.hole_punching == Use::yes) protocols.emplace_back(proto::dcutr::protocol);
     if (services.gossip == Use::yes)
         for (auto& protocol : GossipService::protocols()) protocols.push_back(std::move(protocol));
     if (services.discovery == Use::yes) protocols.emplace_back(proto::kad::kith_protocol);
@@ -31,6 +32,7 @@ void Node::make_services() {
                             .grant = [this](auto const& peer) { return relay_grant(peer); }});
     identify_ = std::make_unique<IdentifyService>(
         IdentifyService::Edges{.host = *host_, .identity = edges_.identity, .clock = edges_.clock});
+    make_hole_punching();
 }
 
 // To carry bytes for somebody is to serve him: members with a fresh list, and nobody else.
@@ -62,7 +64,12 @@ base::Result<ports::ConnectionId> Node::dial(wire::Multiaddr const& address,
     if (!address.circuit()) {
         auto const endpoint = address.tcp_endpoint();
         if (!endpoint) return fail(Code::invalid, "an address without IP and port");
-        return host_->dial({endpoint->ip, endpoint->port}, identity::PeerId(peer), now);
+        // How a router shows this port outside is what the relay can tell (IdentifyService::seen).
+        bool const punches = edges_.services.hole_punching == Use::yes;
+        bool const is_relay = swarm_ && peer == swarm_->coordinator.node_id();
+        DialOptions options;
+        if (punches && is_relay) options.from = ports::DialFrom::listen_port_if_possible;
+        return host_->dial({endpoint->ip, endpoint->port}, identity::PeerId(peer), now, options);
     }
     auto const through = KITH_TRY(parse_circuit(address));
     if (peers_.find(through.relay.node_id()) == nullptr || through.relay.node_id() == peer)

@@ -18,10 +18,11 @@ inline constexpr std::size_t pairings_max = 16;   // under way
 inline constexpr std::size_t tolerated_max = 64;  // links of strangers that stay, by policy
 
 enum class Use { yes, no };
-// What a node does for its swarm besides sessions; everybody is best off when all do both.
+// What a node does for its swarm besides sessions; everybody is best off when all do all.
 struct SwarmServices {
-    Use gossip = Use::yes;     // sealed gossip over GossipSub
-    Use discovery = Use::yes;  // addresses of members in a Kademlia of theirs
+    Use gossip = Use::yes;         // sealed gossip over GossipSub
+    Use discovery = Use::yes;      // addresses of members in a Kademlia of theirs
+    Use hole_punching = Use::yes;  // from relayed connections to direct ones
 };
 
 // What a member may open; a stranger gets identify and ping, and at the coordinator the join.

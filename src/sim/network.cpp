@@ -361,7 +361,7 @@ void Network::on_call(std::uint64_t number, Wire& wire, base::Instant now) {
     auto const& endpoint = endpoints_[listener.endpoint];
     if (endpoint.router == Router::punchable && !lets_in(dialler.endpoint, listener.endpoint, now))
         return call_again(number, wire, now);
-    if (cross(number, wire, now)) return;
+    if (endpoint.router != Router::closed && cross(number, wire, now)) return;
     wire.connecting = false;
     if (endpoint.core == nullptr || endpoint.router == Router::closed) {
         lose(dialler, {Code::unavailable, "nobody listens there"}, now);

@@ -37,6 +37,20 @@ struct PeerView {
     std::string last_error;
 };
 
+// A direct connection that is to carry on a session which runs over a relayed one
+// (node/node_handover.cpp). Each side speaks on the new stream once its session is ready, and
+// closes its half of the old one behind the last message there; what comes on the new one waits
+// until the peer has done the same. So nothing is lost and nothing overtakes.
+struct Handover {
+    ports::ConnectionId link;
+    StreamId stream{};
+    std::unique_ptr<PeerChannel> channel;
+    base::Instant since;
+    bool left = false;      // our half of the old stream is closed
+    bool followed = false;  // the peer's is
+    std::size_t held = 0;   // bytes that came on the new one and are not credited back yet
+};
+
 struct Peer {
     std::vector<std::string> addresses;  // multiaddrs, as the coordinator or the token told
     std::vector<std::string> found;      // as the member itself signed them, by discovery
@@ -46,7 +60,8 @@ struct Peer {
     base::Instant link_since;
     std::optional<StreamId> stream;
     std::unique_ptr<PeerChannel> channel;
-    bool announced = false;  // features were told on_peer_up
+    std::optional<Handover> handover;  // only while `channel` stands
+    bool announced = false;            // features were told on_peer_up
     // Of the process at the other end, now and before it: see Node::note_process().
     std::optional<proto::noise::PublicKey> process;
     std::optional<proto::noise::PublicKey> process_before;
@@ -58,6 +73,11 @@ struct Peer {
     std::size_t failures = 0;  // in a row
     std::string last_error;
 
+    // Where to say things now; nullptr: no session.
+    [[nodiscard]] PeerChannel* speaks_on() const {
+        bool const moved = handover && handover->channel->ready();
+        return moved ? handover->channel.get() : channel.get();
+    }
     void failed(std::string reason, base::Instant now);
     // The next address to dial, round robin: begins with a numeric "/ip4|ip6/.../tcp/...".
     std::optional<wire::Multiaddr> pick_address();
@@ -69,8 +89,9 @@ struct LinkState {  // one proved connection
     ports::SocketAddress remote;
     Path path = Path::direct;
     base::Instant since;
-    bool admitted = false;   // as a member
-    bool tolerated = false;  // as a stranger, by [trust] policy
+    bool admitted = false;                    // as a member
+    bool tolerated = false;                   // as a stranger, by [trust] policy
+    std::optional<base::Instant> retires_at;  // its session goes on over another connection
 };
 
 class PeerTable {

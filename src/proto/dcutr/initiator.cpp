@@ -14,7 +14,7 @@ Initiator::Initiator(Options options, std::vector<wire::Multiaddr> const& known,
         return;
     }
     state_ = State::reversing;
-    deadline_ = now + dial_timeout;
+    deadline_ = now + reverse_timeout;
     actions_.emplace_back(Dial{.to = std::move(listening), .manner = Manner::plain});
 }
 

@@ -72,7 +72,7 @@ TEST_CASE("who says where it listens is dialled plainly first") {
         bench.machine.on_dials_failed(bench.now);
     }
     SUBCASE("and asked when that takes too long") {
-        bench.after(dial_timeout);
+        bench.after(reverse_timeout);
     }
     CHECK(first<OpenStream>(bench.actions()) != nullptr);
 }

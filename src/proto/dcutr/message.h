@@ -28,6 +28,7 @@ inline constexpr std::string_view protocol = "/libp2p/dcutr";
 inline constexpr std::size_t message_bytes_max = 4096;
 inline constexpr std::size_t addresses_max = 8;  // told by us, and dialled of what a peer tells
 inline constexpr std::size_t attempts_max = 3;   // the specification: retry twice
+inline constexpr base::Duration reverse_timeout = std::chrono::seconds(2);  // of a plain dial
 inline constexpr base::Duration answer_timeout = std::chrono::seconds(5);
 inline constexpr base::Duration dial_timeout = std::chrono::seconds(5);  // of one attempt
 
