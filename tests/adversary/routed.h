@@ -12,7 +12,8 @@ namespace kith::adversary {
 
 struct Routed {
     explicit Routed(sim::Network::Router router) : op(bench.add_operator()) {
-        bench.network.set_conditions({.latency_min = std::chrono::milliseconds(20), .latency_max = std::chrono::milliseconds(20)});
+        bench.network.set_conditions({.latency_min = std::chrono::milliseconds(20),
+                                      .latency_max = std::chrono::milliseconds(20)});
         ada = &add(router);
         bo = &add(router);
     }
