@@ -105,6 +105,59 @@ TEST_CASE("as many questions as may run and wait are taken, and not one more") {
     CHECK(alone.heard.empty());
 }
 
+TEST_CASE("an answer of a given form is of that form, or cut short by its length") {
+    Alone alone;
+    ask::Question question{.messages = {{"user", "hello"}}, .tokens_max = 200};
+    question.form = ask::AnswerForm::json_schema;
+    question.schema = R"({"type":"object","properties":{"ok":{"type":"boolean"},
+        "word":{"type":"string","maxLength":5}},"required":["ok","word"]})";
+    question.seed = 7;
+    question.top_logprobs = 2;
+    std::string text;
+    std::size_t logprobs = 0;
+    std::optional<ask::Finished> finished;
+    auto const asked = alone.machine.ask->ask(question, [&](ask::Update const& update) {
+        if (auto const* piece = std::get_if<ask::Piece>(&update)) {
+            text += piece->text;
+            logprobs += piece->logprobs.size();
+            for (auto const& each : piece->logprobs) {
+                CHECK(each.logprob <= 0);
+                CHECK(each.top.size() == 2);
+            }
+        }
+        if (auto const* end = std::get_if<ask::Finished>(&update)) finished = *end;
+    });
+    REQUIRE(asked.has_value());
+    alone.bench.settle();
+    REQUIRE(finished.has_value());
+    CAPTURE(text);
+    CHECK(text.starts_with("{"));
+    CHECK(text.find("\"ok\"") != std::string::npos);
+    CHECK(logprobs == finished->completion_tokens);
+    if (finished->reason == ask::FinishReason::stop) CHECK(text.ends_with("}"));
+
+    question.schema = R"({"type":"integer","minimum":0})";
+    auto const refused = alone.machine.ask->ask(question, [](ask::Update const&) {});
+    CHECK(base::code_of(refused) == base::Code::unsupported);
+    CHECK(refused.error().message.find("minimum") != std::string::npos);
+}
+
+TEST_CASE("a machine that does not choose the tokens says what it cannot do, at once") {
+    SwarmBench bench;
+    auto& asker = bench.add_operator();
+    auto& remote = bench.add_member(asker);
+    bench.add_model(asker);
+    REQUIRE(bench.fetch(remote, {}).has_value());
+    REQUIRE(bench.drop(asker, {1, 2, 3, 4, 5}).has_value());
+    ask::Question question{.messages = {{"user", "hello"}}, .tokens_max = 1};
+    question.frequency_penalty = 0.5F;
+    auto const refused = asker.ask->ask(question, [](ask::Update const&) {});
+    CHECK(base::code_of(refused) == base::Code::unsupported);
+    CHECK(refused.error().message.find("penalties") != std::string::npos);
+    question.frequency_penalty = 0;
+    CHECK(asker.ask->ask(question, [](ask::Update const&) {}).has_value());
+}
+
 TEST_CASE("a prompt without any token is an error, not the end of the program") {
     Alone alone;
     auto const asked = alone.machine.ask->ask({.messages = {}}, [&](ask::Update const& update) {

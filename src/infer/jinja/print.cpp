@@ -111,6 +111,29 @@ Status Printer::repr(Value const& value) {
     return misuse(std::string(kind_name(value)) + " cannot be printed");
 }
 
+// "\\u00e9", and two of these for what is beyond U+FFFF. `bytes` is one UTF-8 sequence.
+std::string json_escape(std::string_view bytes) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    auto const first = static_cast<unsigned char>(bytes.front());
+    char32_t point = bytes.size() == 2   ? first & 0x1fU
+                     : bytes.size() == 3 ? first & 0x0fU
+                                         : first & 0x07U;
+    for (char const c : bytes.substr(1))
+        point = point << 6U | (static_cast<unsigned char>(c) & 0x3fU);
+    std::string out;
+    auto const unit = [&](char32_t value) {
+        out += "\\u";
+        for (unsigned shift = 16; shift > 0; shift -= 4) out += digits[value >> (shift - 4) & 15U];
+    };
+    if (point < 0x10000U) {
+        unit(point);
+    } else {
+        unit(0xd800U + ((point - 0x10000U) >> 10U));
+        unit(0xdc00U + ((point - 0x10000U) & 0x3ffU));
+    }
+    return out;
+}
+
 Status Printer::json_text(Text const& text, JsonStyle const& style) {
     KITH_TRY(write("\""));
     auto const bytes = text.bytes();
@@ -126,7 +149,10 @@ Status Printer::json_text(Text const& text, JsonStyle const& style) {
             KITH_TRY(write(std::string("\\u00") + digits[code >> 4U] + digits[code & 15U],
                            text.origin(i)));
         } else if (style.ascii_only && code >= 0x80) {
-            return misuse("tojson with ensure_ascii of what is not ASCII");
+            auto const size = character_offset(bytes.substr(i), 1);
+            if (size < 2 || size > 4) return misuse("tojson of what is not UTF-8");
+            KITH_TRY(write(json_escape(bytes.substr(i, size)), text.origin(i)));
+            i += size - 1;
         } else {
             KITH_TRY(write({&c, 1}, text.origin(i)));
         }

@@ -206,6 +206,7 @@ Arguments without_first(Arguments const& arguments, std::size_t count) {
 // select and reject: by a test of each item, or its truth; with an attribute, of that part of it.
 template <bool by_attribute, bool keeps>
 Result<Value> filtered(Runtime& runtime, Value const& self, Arguments const& arguments) {
+    if (!Runtime::truth(self)) return runtime.make(std::vector<Value>{});  // none, too
     auto const* const items = KITH_TRY(runtime.items_of(self));
     constexpr std::size_t at = by_attribute ? 1 : 0;
     auto const attribute = by_attribute ? arguments.get(0, "attribute") : Value(Undefined{});
@@ -225,6 +226,7 @@ Result<Value> filtered(Runtime& runtime, Value const& self, Arguments const& arg
 }
 
 Result<Value> map(Runtime& runtime, Value const& self, Arguments const& arguments) {
+    if (!Runtime::truth(self)) return runtime.make(std::vector<Value>{});  // none, too
     auto const* const items = KITH_TRY(runtime.items_of(self));
     bool const by_filter = !arguments.positional.empty();
     auto const attribute = arguments.get(1, "attribute");
