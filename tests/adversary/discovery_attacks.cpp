@@ -91,7 +91,7 @@ TEST_CASE("S23: a member cannot say where another is: not in its name, nor for a
     CHECK(bo.node->discovery_counts().records == before.records);
     // The same bytes from their author are taken.
     eve.visit(bo, protocol,
-                  put(node::member_key(eve.identity.node_id()), domain_of(bo), eve.identity, now));
+              put(node::member_key(eve.identity.node_id()), domain_of(bo), eve.identity, now));
     CHECK(bo.node->discovery_counts().records == before.records + 1);
 }
 
