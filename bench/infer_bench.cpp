@@ -4,10 +4,12 @@
 //   infer_bench FILE [TYPE]               makes FILE (type q4_0 by default) when it does not exist,
 //   then measures KITH_BENCH_PROMPT, KITH_BENCH_DECODE  tokens, 512 and 128 by default
 //   KITH_BENCH_SEQUENCES                  decoded together; 16 by default
-//   KITH_BENCH_THREADS                    1, 2, ... up to this; 2 by default
+//   KITH_BENCH_CPU_TIME                   set: seconds of CPU (of all threads), for a shared
+//   machine KITH_BENCH_THREADS                    1, 2, ... up to this; 2 by default
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <string>
 
@@ -17,13 +19,19 @@ namespace {
 
 using namespace kith;
 
-class SteadyClock final : public ports::Clock {
+class BenchClock final : public ports::Clock {
 public:
+    explicit BenchClock(clockid_t id) : id_(id) {}
     base::Instant now() const override {
-        auto const since = std::chrono::steady_clock::now().time_since_epoch();
+        timespec at{};
+        (void)::clock_gettime(id_, &at);
+        auto const since = std::chrono::seconds(at.tv_sec) + std::chrono::nanoseconds(at.tv_nsec);
         return base::Instant(std::chrono::duration_cast<base::Duration>(since));
     }
     base::UnixTime unix_now() const override { return base::UnixTime{0}; }
+
+private:
+    clockid_t id_;
 };
 
 std::size_t setting(char const* name, std::size_t missing) {
@@ -58,7 +66,8 @@ int main(int argc, char** argv) {
     if (!std::filesystem::exists(path) &&
         !print(infer::model_synth({.path = path, .shape = tiny_llama(*type)})))
         return 1;
-    SteadyClock const clock;
+    bool const cpu = std::getenv("KITH_BENCH_CPU_TIME") != nullptr;
+    BenchClock const clock(cpu ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC);
     for (std::size_t threads = 1; threads <= setting("KITH_BENCH_THREADS", 2); ++threads) {
         infer::BenchOptions const options{.path = path,
                                           .prompt_tokens = setting("KITH_BENCH_PROMPT", 512),

@@ -46,8 +46,8 @@ KernelTable const& avx512_kernels() {
 
 ActivationKind activation_kind(TensorType type) {
     KITH_ASSERT(type_traits(type).has_kernels);
-    if (type == TensorType::q8_0 || type == TensorType::q4_0) return ActivationKind::q8;
-    if (type == TensorType::q4_k || type == TensorType::q6_k) return ActivationKind::q8_k;
+    if (can_pack(type))
+        return packed_block(type).elements == 32 ? ActivationKind::q8 : ActivationKind::q8_k;
     if (type == TensorType::f16) return ActivationKind::f16;
     return ActivationKind::f32;
 }
@@ -89,10 +89,16 @@ DotFunction KernelTable::dot(TensorType type) const {
 }
 
 PackedFunction KernelTable::packed_function(TensorType type) const {
-    if (type == TensorType::q8_0) return packed->q8_0;
-    if (type == TensorType::q4_0) return packed->q4_0;
-    if (type == TensorType::q4_k) return packed->q4_k;
-    KITH_ASSERT(type == TensorType::q6_k);
+    switch (packed_form(type)) {
+        case PackedForm::bytes32:
+            return packed->q8_0;
+        case PackedForm::nibbles32:
+            return packed->q4_0;
+        case PackedForm::nibbles256:
+            return packed->q4_k;
+        case PackedForm::six_bits256:
+            break;
+    }
     return packed->q6_k;
 }
 

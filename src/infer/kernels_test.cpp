@@ -15,9 +15,9 @@
 namespace kith::infer {
 namespace {
 
-constexpr TensorType types[] = {TensorType::f32,  TensorType::f16,  TensorType::bf16,
-                                TensorType::q8_0, TensorType::q4_0, TensorType::q4_k,
-                                TensorType::q6_k};
+constexpr TensorType types[] = {
+    TensorType::f32,  TensorType::f16,  TensorType::bf16, TensorType::q8_0,   TensorType::q4_0,
+    TensorType::q4_k, TensorType::q6_k, TensorType::q5_0, TensorType::iq4_nl, TensorType::q3_k};
 
 struct alignas(packed_alignment) Line {
     std::byte bytes[packed_alignment];
@@ -133,7 +133,10 @@ TEST_CASE("a quantised row comes back within the step of its type") {
         if (type == TensorType::bf16) bound = 1e-5;
         if (type == TensorType::q8_0) bound = 1e-4;
         if (type == TensorType::q6_k) bound = 1e-3;
-        if (type == TensorType::q4_0 || type == TensorType::q4_k) bound = 2e-2;
+        if (type == TensorType::q5_0) bound = 5e-3;
+        if (type == TensorType::q4_0 || type == TensorType::q4_k || type == TensorType::iq4_nl)
+            bound = 2e-2;
+        if (type == TensorType::q3_k) bound = 5e-2;
         CHECK(error / size < bound);
     }
 }

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "infer/block_formats.h"
 #include "infer/half.h"
 #include "infer/kernels.h"
 
@@ -89,6 +90,35 @@ void read_q6_k(std::uint8_t const* in, float* out) {
     }
 }
 
+// Bits 4 of the 32 values are in bytes 2 to 5.
+void read_q5_0(std::uint8_t const* in, float* out) {
+    float const scale = load_half(in);
+    for (std::size_t i = 0; i < block32; ++i) {
+        int const low = in[6 + i % 16] >> (4 * (i / 16)) & 15;
+        int const high = in[2 + i / 8] >> (i % 8) & 1;
+        out[i] = scale * static_cast<float>((low | high << 4) - 16);
+    }
+}
+
+void read_iq4_nl(std::uint8_t const* in, float* out) {
+    float const scale = load_half(in);
+    for (std::size_t i = 0; i < block32; ++i) {
+        int const nibble = in[2 + i % 16] >> (4 * (i / 16)) & 15;
+        out[i] = scale * static_cast<float>(iq4_nl_values[nibble]);
+    }
+}
+
+// Q3_K: {high bits[32], low pairs[64], scales[12], half d}; a high bit that is not set is minus 4.
+void read_q3_k(std::uint8_t const* in, float* out) {
+    float const d = load_half(in + 108);
+    for (std::size_t e = 0; e < block256; ++e) {
+        int const low = in[32 + 32 * (e / 128) + e % 32] >> (2 * (e / 32 % 4)) & 3;
+        int const high = in[e % 32] >> (e / 32) & 1;
+        auto const scale = static_cast<float>(q3_k_scale(in + 96, e / 16));
+        out[e] = d * scale * static_cast<float>((low | high << 2) - 4);
+    }
+}
+
 void write_q8_0(float const* in, std::uint8_t* out) {
     float amax = 0;
     for (std::size_t i = 0; i < block32; ++i) amax = std::max(amax, std::fabs(in[i]));
@@ -158,6 +188,61 @@ void write_q6_k(float const* in, std::uint8_t* out) {
     }
 }
 
+void write_q5_0(float const* in, std::uint8_t* out) {
+    std::fill_n(out, 22, std::uint8_t{0});
+    float const* const peak = std::max_element(
+        in, in + block32, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    store_half(out, *peak / -16);
+    float const scale = load_half(out);
+    for (std::size_t i = 0; i < block32; ++i) {
+        int const value = nearest(in[i], scale, -16, 15) + 16;
+        auto& low = out[6 + i % 16];
+        auto& high = out[2 + i / 8];
+        low = static_cast<std::uint8_t>(low | (value & 15) << (4 * (i / 16)));
+        high = static_cast<std::uint8_t>(high | (value >> 4) << (i % 8));
+    }
+}
+
+void write_iq4_nl(float const* in, std::uint8_t* out) {
+    std::fill_n(out, 18, std::uint8_t{0});
+    float const* const peak = std::max_element(
+        in, in + block32, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    store_half(out, *peak / -127);
+    float const scale = load_half(out);
+    for (std::size_t i = 0; i < block32; ++i) {
+        int const value = nearest(in[i], scale, -127, 127);
+        auto const distance = [value](std::int8_t a) { return std::abs(a - value); };
+        auto const* const best = std::ranges::min_element(iq4_nl_values, {}, distance);
+        auto& byte = out[2 + i % 16];
+        byte = static_cast<std::uint8_t>(byte | (best - iq4_nl_values) << (4 * (i / 16)));
+    }
+}
+
+void write_q3_k(float const* in, std::uint8_t* out) {
+    std::fill_n(out, 110, std::uint8_t{0});
+    std::array<float, 16> scales{};
+    for (std::size_t s = 0; s < 16; ++s)
+        for (std::size_t i = 0; i < 16; ++i)
+            scales[s] = std::max(scales[s], std::fabs(in[16 * s + i]) / 4);
+    store_half(out + 108, *std::ranges::max_element(scales) / 31);
+    float const d = load_half(out + 108);
+    for (std::size_t s = 0; s < 16; ++s) {
+        int const packed = nearest(scales[s], d, 0, 31) + 32;
+        auto& low = out[96 + s % 8];
+        auto& high = out[104 + s % 4];
+        low = static_cast<std::uint8_t>(low | (packed & 15) << (4 * (s / 8)));
+        high = static_cast<std::uint8_t>(high | (packed >> 4) << (2 * (s / 4)));
+    }
+    for (std::size_t e = 0; e < block256; ++e) {
+        float const step = d * static_cast<float>(q3_k_scale(out + 96, e / 16));
+        int const value = nearest(in[e], step, -4, 3) + 4;
+        auto& low = out[32 + 32 * (e / 128) + e % 32];
+        auto& high = out[e % 32];
+        low = static_cast<std::uint8_t>(low | (value & 3) << (2 * (e / 32 % 4)));
+        high = static_cast<std::uint8_t>(high | (value >> 2) << (e / 32));
+    }
+}
+
 using ReadBlock = void (*)(std::uint8_t const*, float*);
 using WriteBlock = void (*)(float const*, std::uint8_t*);
 
@@ -166,6 +251,9 @@ ReadBlock read_block(TensorType type) {
     if (type == TensorType::q4_0) return read_q4_0;
     if (type == TensorType::q4_k) return read_q4_k;
     if (type == TensorType::q6_k) return read_q6_k;
+    if (type == TensorType::q5_0) return read_q5_0;
+    if (type == TensorType::iq4_nl) return read_iq4_nl;
+    if (type == TensorType::q3_k) return read_q3_k;
     return nullptr;
 }
 
@@ -174,6 +262,9 @@ WriteBlock write_block(TensorType type) {
     if (type == TensorType::q4_0) return write_q4_0;
     if (type == TensorType::q4_k) return write_q4_k;
     if (type == TensorType::q6_k) return write_q6_k;
+    if (type == TensorType::q5_0) return write_q5_0;
+    if (type == TensorType::iq4_nl) return write_iq4_nl;
+    if (type == TensorType::q3_k) return write_q3_k;
     return nullptr;
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "infer/block_formats.h"
 
 namespace kith::infer {
 namespace {
@@ -84,24 +85,65 @@ std::array<std::uint8_t, 32> unpack_q6_k(Row block, std::size_t k) {
     return out;
 }
 
-void pack_q6_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
-    for (std::size_t k = 0; k < 8; ++k) {
-        auto const values = unpack_q6_k(block, k);
-        Nibbles low{};
-        std::array<std::uint8_t, 8> high{};
-        for (std::size_t i = 0; i < 16; ++i)
-            low.bytes[i] = static_cast<std::uint8_t>((values[i] & 15U) |
-                                                     static_cast<unsigned>(values[i + 16] << 4U));
-        for (std::size_t i = 0; i < 32; ++i) {
-            auto& byte = high[4 * (i / 16) + i % 4];
-            byte = static_cast<std::uint8_t>(byte |
-                                             ((unsigned{values[i]} >> 4U) << (2 * (i / 4 % 4))));
-        }
-        spread<4>(low.bytes.data(), r, quants + 384 * k);
-        spread<2>(high.data(), r, quants + 384 * k + 256);
+// The five-bit values of a block of Q5_0, 16 too high.
+void pack_q5_0(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    std::array<std::uint8_t, 32> shifted{};
+    for (std::size_t i = 0; i < shifted.size(); ++i) {
+        auto const nibble = (unsigned{block[6 + i % 16]} >> (4 * (i / 16))) & 15U;
+        auto const high = (unsigned{block[2 + i / 8]} >> (i % 8)) & 1U;
+        shifted[i] = static_cast<std::uint8_t>((nibble | high << 4U) + 128 - 16);
     }
+    spread<8>(shifted.data(), r, quants);
+    std::memcpy(scales + 2 * r, block, 2);
+}
+
+void pack_iq4_nl(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    std::array<std::uint8_t, 32> shifted{};
+    for (std::size_t i = 0; i < shifted.size(); ++i) {
+        auto const nibble = (unsigned{block[2 + i % 16]} >> (4 * (i / 16))) & 15U;
+        shifted[i] = static_cast<std::uint8_t>(iq4_nl_values[nibble] + 128);
+    }
+    spread<8>(shifted.data(), r, quants);
+    std::memcpy(scales + 2 * r, block, 2);
+}
+
+// 32 values of six bits, for parts of 16 with a scale each: nibbles and the two bits above them.
+void pack_six_bits(std::array<std::uint8_t, 32> const& values, std::size_t r,
+                   std::uint8_t* quants) {
+    Nibbles low{};
+    std::array<std::uint8_t, 8> high{};
+    for (std::size_t i = 0; i < 16; ++i)
+        low.bytes[i] = static_cast<std::uint8_t>((values[i] & 15U) |
+                                                 static_cast<unsigned>(values[i + 16] << 4U));
+    for (std::size_t i = 0; i < 32; ++i) {
+        auto& byte = high[4 * (i / 16) + i % 4];
+        byte = static_cast<std::uint8_t>(byte | ((unsigned{values[i]} >> 4U) << (2 * (i / 4 % 4))));
+    }
+    spread<4>(low.bytes.data(), r, quants);
+    spread<2>(high.data(), r, quants + 256);
+}
+
+void pack_q6_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    for (std::size_t k = 0; k < 8; ++k) pack_six_bits(unpack_q6_k(block, k), r, quants + 384 * k);
     std::memcpy(scales + 2 * r, block + 208, 2);
     for (std::size_t s = 0; s < 16; ++s) scales[32 + 16 * s + r] = block[192 + s];
+}
+
+// Q3_K: {high bits[32], low pairs[64], 6-bit scales[12], half d}; values are minus 4, here 32 too
+// high.
+void pack_q3_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    for (std::size_t k = 0; k < 8; ++k) {
+        std::array<std::uint8_t, 32> values{};
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            auto const low = (unsigned{block[32 + 32 * (k / 4) + i]} >> (2 * (k % 4))) & 3U;
+            auto const high = (unsigned{block[i]} >> k) & 1U;
+            values[i] = static_cast<std::uint8_t>((low | high << 2U) + 32 - 4);
+        }
+        pack_six_bits(values, r, quants + 384 * k);
+    }
+    std::memcpy(scales + 2 * r, block + 108, 2);
+    for (std::size_t s = 0; s < 16; ++s)
+        scales[32 + 16 * s + r] = static_cast<std::uint8_t>(q3_k_scale(block + 96, s));
 }
 
 using PackBlock = void (*)(Row, std::size_t, std::uint8_t*, std::uint8_t*);
@@ -110,6 +152,9 @@ PackBlock pack_block(TensorType type) {
     if (type == TensorType::q8_0) return pack_q8_0;
     if (type == TensorType::q4_0) return pack_q4_0;
     if (type == TensorType::q4_k) return pack_q4_k;
+    if (type == TensorType::q5_0) return pack_q5_0;
+    if (type == TensorType::iq4_nl) return pack_iq4_nl;
+    if (type == TensorType::q3_k) return pack_q3_k;
     KITH_ASSERT(type == TensorType::q6_k);
     return pack_q6_k;
 }
@@ -121,16 +166,30 @@ constexpr std::size_t round_up(std::size_t size) {
 }  // namespace
 
 bool can_pack(TensorType type) {
-    return type == TensorType::q8_0 || type == TensorType::q4_0 || type == TensorType::q4_k ||
-           type == TensorType::q6_k;
+    auto const& traits = type_traits(type);
+    return traits.has_kernels && traits.block_elements > 1;
 }
 
 PackedBlock packed_block(TensorType type) {
-    if (type == TensorType::q8_0) return {.elements = 32, .quant_bytes = 512, .scale_bytes = 32};
-    if (type == TensorType::q4_0) return {.elements = 32, .quant_bytes = 256, .scale_bytes = 32};
-    if (type == TensorType::q4_k) return {.elements = 256, .quant_bytes = 2048, .scale_bytes = 320};
-    KITH_ASSERT(type == TensorType::q6_k);
+    switch (packed_form(type)) {
+        case PackedForm::bytes32:
+            return {.elements = 32, .quant_bytes = 512, .scale_bytes = 32};
+        case PackedForm::nibbles32:
+            return {.elements = 32, .quant_bytes = 256, .scale_bytes = 32};
+        case PackedForm::nibbles256:
+            return {.elements = 256, .quant_bytes = 2048, .scale_bytes = 320};
+        case PackedForm::six_bits256:
+            break;
+    }
     return {.elements = 256, .quant_bytes = 3072, .scale_bytes = 288};
+}
+
+PackedForm packed_form(TensorType type) {
+    KITH_ASSERT(can_pack(type));
+    if (type == TensorType::q4_0) return PackedForm::nibbles32;
+    if (type == TensorType::q4_k) return PackedForm::nibbles256;
+    if (type == TensorType::q6_k || type == TensorType::q3_k) return PackedForm::six_bits256;
+    return PackedForm::bytes32;
 }
 
 std::size_t packed_scales_offset(TensorType type, std::size_t columns) {

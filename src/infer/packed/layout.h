@@ -34,7 +34,11 @@ struct PackedBlock {
     std::size_t scale_bytes = 0;  // of 16 rows
 };
 
+// Q5_0 and IQ4_NL are packed as Q8_0 is, Q3_K as Q6_K: the same values in more bytes.
+enum class PackedForm { bytes32, nibbles32, nibbles256, six_bits256 };
+
 bool can_pack(TensorType type);
+PackedForm packed_form(TensorType type);    // can_pack(type)
 PackedBlock packed_block(TensorType type);  // can_pack(type)
 
 // Of one group: where the scales begin, and all of it (a multiple of packed_alignment).
