@@ -53,7 +53,7 @@ base::Status Pipeline::prepare() {
     decoder_ = std::make_unique<infer::StreamingDecoder>(*plan_.model->tokenizer);
     stops_.emplace(KITH_TRY(infer::StopMatcher::create(plan_.stop)));
     auto const positions_max = plan_.prompt.size() + plan_.tokens_max;
-    auto const local = [&](Stage const& stage) -> base::Result<std::shared_ptr<Sequence>> {
+    auto const local = [&](Stage const& stage) -> base::Result<decltype(first_)> {
         std::optional<Sequence::Sampling> sampling;
         if (stage.does_head)
             sampling = {.options = plan_.sampling,
