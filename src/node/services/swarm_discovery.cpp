@@ -157,6 +157,8 @@ void SwarmDiscovery::look_for(identity::NodeId const& member, Instant now) {
     if (!members_.contains(member) || kad_.kad().table().size() == 0) return;
     auto const last = looked_.find(member);
     if (last != looked_.end() && now < last->second + lookup_interval) return;
+    auto const runs = [&member](auto const& lookup) { return lookup.second == member; };
+    if (std::ranges::any_of(lookups_, runs)) return;
     auto const query = kad_.kad().get_value(member_key(member), both(now));
     if (!query) return;  // too many at once: it is asked for again soon
     looked_.insert_or_assign(member, now);
