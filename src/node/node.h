@@ -183,6 +183,8 @@ private:
                       ports::SocketAddress address, Direction direction, std::string sentence);
     void finish_pairing(ports::ConnectionId id, base::Result<identity::NodeId> outcome);
     void note_dropped(identity::NodeId const& sender, std::string const& sentence);
+    void charge_false_claim(identity::NodeId const& sender, std::string const& sentence,
+                            base::Instant now);
     base::Status load_nicknames();
     base::Result<bool> keep_nickname(identity::VerifiedNickname record);
     void on_nickname(AuthenticatedControl const& message, base::Instant now);

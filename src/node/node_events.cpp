@@ -184,6 +184,9 @@ void Node::on_stream_data(ports::ConnectionId id, StreamData const& data, base::
 void Node::deliver(identity::NodeId const& node, base::Instant now) {
     auto* peer = peers_.find(node);
     if (peer == nullptr || !peer->channel) return;
+    for (auto left = peer->channel->take_false_claims(); left > 0; --left)
+        charge_false_claim(node, "a key exchange names another sender than the one it came from",
+                           now);
     if (!peer->announced && peer->channel->ready()) {
         peer->announced = true;
         peer->backoff = redial_first;
@@ -210,10 +213,10 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
         auto const rank = node == swarm_->coordinator.node_id() ? Rank::coordinator : Rank::member;
         auto inbound = Dispatcher::admit(node, rank, *opened);
         if (!inbound) {
-            // Only the proved sender can be charged; the name that it used belongs to a victim.
             if (inbound.error().code == Code::unauthorized)
-                reputation_->charge(trust::Fault::wrong_sender, node, {}, now);
-            note_dropped(node, inbound.error().message);
+                charge_false_claim(node, inbound.error().message, now);
+            else
+                note_dropped(node, inbound.error().message);
             continue;
         }
         on_inbound(std::move(*inbound), now);
@@ -269,8 +272,9 @@ void Node::on_list_reply(identity::NodeId const& from, wire::v1::ListReply const
         identity::NodeId node;
         std::ranges::copy(base::as_bytes(member.node_id()), node.bytes.begin());
         auto* peer = peers_.find(node);
+        if (peer == nullptr || std::ranges::equal(peer->addresses, member.addresses())) continue;
         auto addresses = acceptable_addresses(member.addresses());
-        if (peer == nullptr || addresses.empty() || peer->addresses == addresses) continue;
+        if (addresses.empty() || peer->addresses == addresses) continue;
         if (peer->addresses.empty()) peer->dial_at = std::min(peer->dial_at, now + redial_first);
         peer->addresses = std::move(addresses);
     }

@@ -102,12 +102,12 @@ void Node::refuse_stranger(ports::ConnectionId id, std::string const& sentence) 
 void Node::send_strangers_away(base::Instant now) {
     std::vector<ports::ConnectionId> overdue;
     for (auto const& [id, link] : links_) {
+        if (link.admitted || link.tolerated) continue;
         // Over a slow line a long list takes a while, on either end of it.
         bool const reads_list = join_desk_.has_unread_answer(id) ||
                                 (upkeep_.refresh && upkeep_.refresh->connection == id);
         auto const stays = reads_list ? join_timeout : stranger_stays;
-        if (!link.admitted && !link.tolerated && now >= link.since + stays &&
-            (!joiner_ || joiner_->connection() != id))
+        if (now >= link.since + stays && (!joiner_ || joiner_->connection() != id))
             overdue.push_back(id);
     }
     for (auto const id : overdue) {
@@ -179,6 +179,13 @@ void Node::note_dropped(NodeId const& sender, std::string const& sentence) {
     if (KITH_GUARD("S22.rate", std::has_single_bit(times)))
         edges_.log("member " + sender.to_short() + ": dropped message " + std::to_string(times) +
                    ": " + sentence);
+}
+
+// Only the proved sender can be charged; the name that it used belongs to a victim.
+void Node::charge_false_claim(NodeId const& sender, std::string const& sentence,
+                              base::Instant now) {
+    reputation_->charge(trust::Fault::wrong_sender, sender, {}, now);
+    note_dropped(sender, sentence);
 }
 
 void Node::note_inference_success(NodeId const& peer, base::ByteView request, base::Instant now) {

@@ -7,6 +7,7 @@
 #include "hostile.h"
 #include "identity/nickname.h"
 #include "node/dispatch/dispatch_rules.h"
+#include "wire/frame.h"
 #include "wire/writer.h"
 
 using namespace kith;
@@ -141,6 +142,27 @@ TEST_CASE("S21: the rule of key exchanges stands in the same table") {
     auto const claims = [](identity::NodeId const& node) { return base::as_text(node.bytes); };
     CHECK(node::may_say(node::MessageKind::key_exchange, sender, claims(sender)));
     CHECK_FALSE(node::may_say(node::MessageKind::key_exchange, sender, claims(other)));
+}
+
+TEST_CASE("S21: a key exchange in another's name costs the sender trust and changes nothing else") {
+    Slander slander;
+    wire::v1::EphemeralKeyExchange exchange;
+    exchange.set_node_id(slander.ada_id());
+    exchange.set_key_id(9);
+    exchange.set_noise_message(std::string(100, 'x'));
+    base::Bytes frame{0x02};  // the tag of key exchanges (docs/protocol/session.md)
+    base::append(frame, base::as_bytes(exchange.SerializeAsString()));
+    base::Bytes bytes;
+    wire::append_frame(bytes, frame);
+    auto const before = slander.state();
+    slander.mallory.send_raw(bytes);
+    CHECK(slander.state() == before);
+    CHECK(slander.mallory.session_ready());
+    CHECK(slander.trust_in_mallory() == doctest::Approx(0.3));
+    CHECK(slander.trust_in_ada() == 0.5);
+    CHECK(slander.log_lines("dropped message 1: a key exchange names another sender") == 1);
+    slander.mallory.send(announce_of(slander.mallory_id(), 'm'));  // the session goes on
+    CHECK_FALSE(slander.state() == before);
 }
 
 TEST_CASE(

@@ -191,9 +191,10 @@ base::Status PeerChannel::on_exchange(base::ByteView body, base::Instant now) {
     if (!exchange.ParseFromArray(body.data(), static_cast<int>(body.size())))
         return fail(Code::invalid, "a key exchange message is malformed");
     bool const by_peer = may_say(MessageKind::key_exchange, parties_.peer.node, exchange.node_id());
-    if (!KITH_GUARD("S21.sender", by_peer))
-        return fail(Code::unauthorized,
-                    "a key exchange names another sender than the one it came from");
+    if (!KITH_GUARD("S21.sender", by_peer)) {
+        ++false_claims_count_;
+        return {};
+    }
     return exchange.is_answer() ? on_answer(exchange, now) : on_offer(exchange, now);
 }
 
@@ -313,8 +314,10 @@ void PeerChannel::taken(std::size_t size) {
 bool PeerChannel::rekey_due(base::Instant now) const {
     auto const key = keyring_.sending_key();
     if (!key || pending_) return false;
-    auto const patience = offers_first() ? rekey_after : rekey_late;
-    bool const young = now < key->installed + patience && !key->nearly_used_up;
+    static_assert(rekey_after < rekey_late);
+    auto const age = now - key->installed;
+    bool const due = age >= rekey_after && (offers_first() || age >= rekey_late);
+    bool const young = !due && !key->nearly_used_up;
     return !KITH_GUARD("S2.rekey", young);
 }
 

@@ -28,6 +28,7 @@
 
 #include <deque>
 #include <optional>
+#include <utility>
 
 #include "base/time.h"
 #include "crypto/secret.h"
@@ -86,6 +87,9 @@ public:
     base::Status send(proto::session::Lane lane, base::Bytes plaintext);
 
     std::optional<proto::session::Opened> poll_message();
+    // Key exchanges that named another sender, since this was last asked: they were dropped and
+    // changed nothing (S21).
+    std::size_t take_false_claims() { return std::exchange(false_claims_count_, 0); }
     // Stream bytes to send; the caller removes what the link took from the front with taken().
     [[nodiscard]] base::ByteView outgoing() const {
         return base::ByteView(out_).subspan(out_taken_);
@@ -146,6 +150,7 @@ private:
     wire::FrameReader reader_;
     std::deque<Waiting> waiting_;
     std::deque<proto::session::Opened> opened_;
+    std::size_t false_claims_count_ = 0;
     base::Bytes out_;
     std::size_t out_taken_ = 0;
     base::Instant created_;
