@@ -164,8 +164,11 @@ void Node::end_spare_links(identity::NodeId const& node) {
 
 void Node::keep_handovers(base::Instant now) {
     std::vector<std::pair<identity::NodeId, base::Error>> failed;
+    std::size_t in_use_count = 0;
     for (auto& [node, peer] : peers_) {
+        if (peer.link) ++in_use_count;
         if (!peer.handover) continue;
+        ++in_use_count;
         auto const alive = peer.handover->channel->on_deadline(now);
         if (!alive)
             failed.emplace_back(node, alive.error());
@@ -174,6 +177,7 @@ void Node::keep_handovers(base::Instant now) {
                 node, base::Error{Code::timeout, "a member did not follow to a new connection"});
     }
     for (auto const& [node, reason] : failed) fail_handover(node, reason, now);
+    if (failed.empty() && links_.size() <= in_use_count) return;  // as nearly always
     for (auto const& [id, link] : links_) {
         auto const* peer = peers_.find(link.peer.peer().node_id());
         bool const in_use = !link.admitted || peer == nullptr || peer->link == id ||

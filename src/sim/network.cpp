@@ -444,7 +444,10 @@ void Network::note(base::Instant now, Index from, Index to, Segment const& segme
     mix(static_cast<std::uint64_t>(now.time_since_epoch().count()));
     mix(from << 40 | to << 16 | static_cast<std::uint64_t>(segment.kind));
     mix(segment.bytes.size());
-    for (auto const byte : segment.bytes) mix(byte);
+    base::ByteView rest = segment.bytes;
+    for (; rest.size() >= 8; rest = rest.subspan(8))
+        mix(base::load_be<std::uint64_t>(rest.first(8)));
+    for (auto const byte : rest) mix(byte);
 }
 
 }  // namespace kith::sim

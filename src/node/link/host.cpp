@@ -242,8 +242,14 @@ void Host::on_closed(ConnectionId id, Error reason, Instant now) {
 
 void Host::on_deadline(Instant now) {
     now_ = now;
+    auto const is_due = [now](Connection const& connection) {
+        auto const link_due = connection.link ? connection.link->deadline() : std::nullopt;
+        return (connection.dial_deadline && *connection.dial_deadline <= now) ||
+               (link_due && *link_due <= now);
+    };
     std::vector<ConnectionId> ids;  // one that goes down may take others with it
-    for (auto const& [id, connection] : connections_) ids.push_back(id);
+    for (auto const& [id, connection] : connections_)
+        if (is_due(connection)) ids.push_back(id);
     for (auto const id : ids) {
         auto const connection = connections_.find(id);
         if (connection == connections_.end()) continue;
@@ -253,7 +259,7 @@ void Host::on_deadline(Instant now) {
             take_down(connection, {.code = Code::timeout, .message = "dialling took too long"});
             continue;
         }
-        if (!link || !link->deadline() || *link->deadline() > now) continue;
+        if (!link || !is_due(connection->second)) continue;
         auto const status = link->on_deadline(now);
         touch(connection);
         drain(connection, now);

@@ -400,7 +400,10 @@ wire::v1::ListReply Coordinator::answer_poll(wire::v1::ListRequest const& reques
         membership::fresh_statement(swarm_id_, nonce, version_, hash_));
     reply.set_fresh(base::to_text(membership::encode_fresh(nonce, version_, hash_, signature)));
     if (request.have_version() != version_) reply.set_member_list(base::to_text(encoded_));
-    set_addresses(from, acceptable_addresses(request.addresses()));
+    auto const known = addresses_.find(from);
+    bool const same =
+        known != addresses_.end() && std::ranges::equal(known->second, request.addresses());
+    if (!same) set_addresses(from, acceptable_addresses(request.addresses()));
     add_addresses(reply);
     return reply;
 }

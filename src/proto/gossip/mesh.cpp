@@ -55,6 +55,10 @@ std::vector<PeerId> to_prune(std::vector<Candidate> mesh, MeshDegrees const& deg
     return peers_of({line, mesh.end()});
 }
 
+bool lacks_members(std::span<Candidate const> mesh, MeshDegrees const& degrees) {
+    return mesh.size() < degrees.low || outbound_count(mesh) < degrees.outbound;
+}
+
 std::vector<PeerId> to_graft(std::span<Candidate const> mesh, std::vector<Candidate> others,
                              MeshDegrees const& degrees, Generator& random) {
     if (mesh.size() < degrees.low)

@@ -31,6 +31,9 @@ std::vector<identity::PeerId> pick(std::vector<Candidate> candidates, std::size_
 std::vector<identity::PeerId> to_prune(std::vector<Candidate> mesh, MeshDegrees const& degrees,
                                        Generator& random);
 
+// Whether to_graft would want anybody.
+bool lacks_members(std::span<Candidate const> mesh, MeshDegrees const& degrees);
+
 // Whom to graft: up to degrees.target when the mesh is below degrees.low; otherwise outbound peers
 // up to degrees.outbound. `others` are peers that may be grafted at all.
 std::vector<identity::PeerId> to_graft(std::span<Candidate const> mesh,

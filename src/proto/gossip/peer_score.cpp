@@ -35,6 +35,7 @@ void PeerScore::add(PeerId const& peer, std::string ip, Instant) {
     auto& kept = peers_[peer];
     kept.gone_since.reset();
     kept.ip = std::move(ip);
+    kept.shares_ip_freely = is_spared(kept.ip);
     ++connected_per_ip_[kept.ip];
 }
 
@@ -177,10 +178,13 @@ double PeerScore::deficit(Topic const& topic, Instant now) const {
     return std::max(0.0, params_.p3_threshold - topic.mesh);
 }
 
+bool PeerScore::is_spared(std::string const& ip) const {
+    return (params_.p6_mode == Colocation::spare_loopback && is_loopback(ip)) ||
+           std::ranges::find(params_.p6_spared, ip) != params_.p6_spared.end();
+}
+
 double PeerScore::of_address(Peer const& peer) const {
-    if (peer.gone_since) return 0;
-    if (params_.p6_mode == Colocation::spare_loopback && is_loopback(peer.ip)) return 0;
-    if (std::ranges::find(params_.p6_spared, peer.ip) != params_.p6_spared.end()) return 0;
+    if (peer.gone_since || peer.shares_ip_freely) return 0;
     auto const count = connected_per_ip_.at(peer.ip);
     if (count <= params_.p6_threshold) return 0;
     auto const surplus = static_cast<double>(count - params_.p6_threshold);

@@ -100,6 +100,7 @@ private:
     };
     struct Peer {
         std::string ip;
+        bool shares_ip_freely = false;  // params_ spare the address from P6
         std::optional<base::Instant> gone_since;
         std::map<std::string, Topic> topics;  // only topics of ours: bounded by topics_max
         double owner = 0, behaviour = 0;
@@ -107,6 +108,7 @@ private:
 
     [[nodiscard]] double of_topic(Topic const& topic, base::Instant now, double& positive) const;
     [[nodiscard]] double deficit(Topic const& topic, base::Instant now) const;
+    [[nodiscard]] bool is_spared(std::string const& ip) const;
     [[nodiscard]] double of_address(Peer const& peer) const;
     Topic* topic_of(identity::PeerId const& peer, std::string const& topic);
     void drop_retained();

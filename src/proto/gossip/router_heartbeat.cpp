@@ -57,10 +57,11 @@ void Router::maintain_mesh(std::string const& topic, Instant now) {
         if (found->second.standing == Peer::Standing::good) send_prune(topic, found, prune_backoff);
     };
     auto& mesh = topics_.at(topic);
-    for (auto const& peer : PeerIds(mesh)) {
+    std::vector<PeerId> unwanted;
+    for (auto const& peer : mesh)
         if (peers_.at(peer).standing == Peer::Standing::given_up || score_.score(peer, now) < 0)
-            drop(peer);
-    }
+            unwanted.push_back(peer);
+    for (auto const& peer : unwanted) drop(peer);
     auto const members = [&] {
         std::vector<Candidate> found;
         for (auto const& peer : mesh)
@@ -69,10 +70,13 @@ void Router::maintain_mesh(std::string const& topic, Instant now) {
                              .direction = peers_.at(peer).direction});
         return found;
     };
-    for (auto const& peer : to_prune(members(), options_.degrees, random_)) drop(peer);
-    auto const others = candidates(topic, mesh, 0, Want::graftable, now);
-    for (auto const& peer : to_graft(members(), others, options_.degrees, random_))
-        graft(topic, peer, now);
+    if (mesh.size() > options_.degrees.high)
+        for (auto const& peer : to_prune(members(), options_.degrees, random_)) drop(peer);
+    if (auto const kept = members(); lacks_members(kept, options_.degrees)) {
+        auto const others = candidates(topic, mesh, 0, Want::graftable, now);
+        for (auto const& peer : to_graft(kept, others, options_.degrees, random_))
+            graft(topic, peer, now);
+    }
     if (ticks_ % opportunistic_ticks != 0 || mesh.size() < 2) return;
     auto const median = median_score(members());
     if (median >= options_.score.opportunistic) return;
