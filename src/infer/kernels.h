@@ -24,8 +24,8 @@ enum class ActivationKind {
     f32,   // float[columns]: for F32 and BF16
     f16,   // float[columns] rounded to float16, as llama.cpp does: for F16; above 65504 becomes
            // 65504
-    q8,    // int8[columns], float scale per 32: for Q8_0 and Q4_0 (packed/activations.h)
-    q8_k,  // int8[columns], float scale per 256: for Q4_K and Q6_K
+    q8,    // int8[columns], float scale per 32: for blocks of 32 (packed/activations.h)
+    q8_k,  // int8[columns], float scale per 256: for blocks of 256
 };
 inline constexpr std::size_t activation_kinds_count = 4;
 ActivationKind activation_kind(TensorType type);  // `type` has kernels
@@ -82,7 +82,7 @@ struct AttendCall {
 };
 
 struct PackedTable {
-    PackedFunction q8_0, q4_0, q4_k, q6_k;
+    PackedFunction q8_0, q4_0, q5_1, q4_1, q4_k, q5_k, q6_k, q2_k;
     void (*attend)(AttendCall const& call);
 };
 

@@ -17,7 +17,8 @@ namespace {
 
 constexpr TensorType types[] = {
     TensorType::f32,  TensorType::f16,  TensorType::bf16, TensorType::q8_0,   TensorType::q4_0,
-    TensorType::q4_k, TensorType::q6_k, TensorType::q5_0, TensorType::iq4_nl, TensorType::q3_k};
+    TensorType::q4_k, TensorType::q6_k, TensorType::q5_0, TensorType::iq4_nl, TensorType::q3_k,
+    TensorType::q4_1, TensorType::q5_1, TensorType::q5_k, TensorType::q2_k};
 
 struct alignas(packed_alignment) Line {
     std::byte bytes[packed_alignment];
@@ -136,7 +137,10 @@ TEST_CASE("a quantised row comes back within the step of its type") {
         if (type == TensorType::q5_0) bound = 5e-3;
         if (type == TensorType::q4_0 || type == TensorType::q4_k || type == TensorType::iq4_nl)
             bound = 2e-2;
+        if (type == TensorType::q4_1) bound = 5e-3;
+        if (type == TensorType::q5_1 || type == TensorType::q5_k) bound = 2e-3;
         if (type == TensorType::q3_k) bound = 5e-2;
+        if (type == TensorType::q2_k) bound = 1e-1;
         CHECK(error / size < bound);
     }
 }
@@ -276,7 +280,8 @@ TEST_CASE("quantised weights at the ends of their range give the same bits in al
     CAPTURE(seed);
     Xoshiro256 random(seed);
     for (auto const type :
-         {TensorType::q8_0, TensorType::q4_0, TensorType::q4_k, TensorType::q6_k}) {
+         {TensorType::q8_0, TensorType::q4_0, TensorType::q4_1, TensorType::q5_1, TensorType::q2_k,
+          TensorType::q4_k, TensorType::q5_k, TensorType::q6_k}) {
         CAPTURE(type_traits(type).name);
         auto const& traits = type_traits(type);
         std::size_t const columns = 512;
@@ -286,10 +291,14 @@ TEST_CASE("quantised weights at the ends of their range give the same bits in al
             byte = ends[random.next() % 4];
         }
         for (std::size_t at = 0; at < packed.size(); at += traits.block_bytes) {
-            auto const d = type == TensorType::q6_k ? at + 208 : at;
+            auto d = at;
+            if (type == TensorType::q6_k) d += 208;
+            if (type == TensorType::q2_k) d += 80;
             packed[d] = 0;
             packed[d + 1] = 0x3c;  // scale 1.0
-            if (type == TensorType::q4_k) {
+            bool const one =
+                type == TensorType::q8_0 || type == TensorType::q4_0 || type == TensorType::q6_k;
+            if (!one) {  // the minimum's
                 packed[d + 2] = 0;
                 packed[d + 3] = 0x3c;
             }

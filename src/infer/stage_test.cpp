@@ -76,7 +76,8 @@ TEST_CASE("S76: any cut, batch size, thread count and instruction set gives the 
         for (auto const type :
              {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0,
               TensorType::q4_0, TensorType::q4_k, TensorType::q6_k, TensorType::q5_0,
-              TensorType::iq4_nl, TensorType::q3_k}) {
+              TensorType::iq4_nl, TensorType::q3_k, TensorType::q4_1, TensorType::q5_1,
+              TensorType::q5_k, TensorType::q2_k}) {
             CAPTURE(architecture_name(architecture));
             CAPTURE(type_traits(type).name);
             auto const file = synthesise(

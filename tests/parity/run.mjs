@@ -105,7 +105,8 @@ async function compare(architecture, type, tokenizer, parts, tied) {
 for (const tokenizer of ["gpt2", "qwen2", "llama3", "spm"])
   await compare("llama", "q4_0", tokenizer, ["tokens"], false);
 for (const architecture of ["llama", "qwen2"])
-  for (const type of ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "q5_0", "iq4_nl", "q3_k"])
+  for (const type of ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "q5_0", "iq4_nl", "q3_k", "q4_1",
+    "q5_1", "q5_k", "q2_k"])
     await compare(architecture, type, architecture === "qwen2" ? "qwen2" : "spm", ["logits"], type === "q8_0");
 console.log(failures === 0 ? "all equal within the band" : `${failures} differ`);
 process.exit(failures === 0 ? 0 : 1);

@@ -126,6 +126,14 @@ struct Avx2 {
         return {_mm256_or_si256(nibbles.low, two_high_bits(fields.low, j)),
                 _mm256_or_si256(nibbles.high, two_high_bits(fields.high, j))};
     }
+    KITH_INLINE __m256i two_low_bits(__m256i fields, std::size_t j) {
+        return _mm256_and_si256(_mm256_srli_epi16(fields, static_cast<int>(2 * j)),
+                                _mm256_set1_epi8(3));
+    }
+    KITH_INLINE W two_bits(std::uint8_t const* fields, std::size_t j) {
+        auto const all = load64(fields);
+        return {two_low_bits(all.low, j), two_low_bits(all.high, j)};
+    }
 
     // Saturates nowhere: an unsigned weight is at most 63, a magnitude at most 128, an activation
     // at most 127, so pairs are at most 32512.

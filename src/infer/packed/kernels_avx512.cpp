@@ -83,6 +83,13 @@ struct Avx512 {
         auto const nibbles = h == 0 ? low_nibbles(low) : high_nibbles(low);
         return _mm512_or_si512(nibbles, two_high_bits(load64(high), j));
     }
+    KITH_INLINE W two_bits(std::uint8_t const* fields, std::size_t j) {
+        auto placed = load64(fields);
+        if (j == 1) placed = _mm512_srli_epi16(placed, 2);
+        if (j == 2) placed = _mm512_srli_epi16(placed, 4);
+        if (j == 3) placed = _mm512_srli_epi16(placed, 6);
+        return _mm512_and_si512(placed, _mm512_set1_epi8(3));
+    }
     KITH_INLINE I dot(I acc, W weights, Quad quad) {
         return _mm512_dpbusd_epi32(acc, weights, quad);
     }

@@ -147,6 +147,13 @@ struct Portable {
                                                   (((high[i] >> (2 * j)) & 3) << 4));
         return out;
     }
+    // Field j of the pairs of bits.
+    KITH_INLINE W two_bits(std::uint8_t const* fields, std::size_t j) {
+        W out;
+        for (std::size_t i = 0; i < 64; ++i)
+            out.at[i] = static_cast<std::int16_t>((fields[i] >> (2 * j)) & 3);
+        return out;
+    }
 
     // Lane r: acc + the products of the row's four weights with the quad.
     KITH_INLINE I dot(I const& acc, W const& weights, Quad const& quad) {
