@@ -62,7 +62,8 @@ struct PackedCall {
 using PackedFunction = void (*)(PackedCall const& call);
 
 // Attention of queries over the keys and values of one head (kv_cache.h has their layout):
-// out[i] = softmax(scale * queries[i] . keys) . values over the positions below ends[i].
+// out[i] = softmax(scale * queries[i] . keys) . values over the positions
+// from begins[i] to below ends[i].
 inline constexpr std::size_t attention_block = 64;  // positions of one step of the softmax
 inline constexpr float lowest_score = -3.0e38F;     // of a position that is not seen
 struct AttendState {
@@ -76,7 +77,9 @@ struct AttendCall {
     std::size_t queries_count = 0;
     float const* const* queries = nullptr;  // each [head_size]
     std::size_t const* ends = nullptr;      // ascending, at least 1
+    std::size_t const* begins = nullptr;    // ascending, each below its end; nullptr: all 0
     float scale = 1;
+    float cap = 0;                  // scores become cap * tanh(score / cap); 0: they stay
     AttendState* states = nullptr;  // scratch: one for each query
     float* const* out = nullptr;    // each [head_size]
 };
@@ -97,6 +100,10 @@ struct KernelTable {
     float (*sum_of_squares)(float const* in, std::size_t count);
     // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
     void (*swiglu)(float* gate, float const* up, std::size_t count);
+    // The same with gelu (its tanh form): x / (1 + exp(-2 * sqrt(2 / pi) * (x + 0.044715 * x^3)))
+    void (*geglu)(float* gate, float const* up, std::size_t count);
+    // values[i] = cap * tanh(values[i] / cap)
+    void (*soft_cap)(float* values, std::size_t count, float cap);
 
     [[nodiscard]] DotFunction dot(TensorType type) const;                 // F32, F16, BF16
     [[nodiscard]] PackedFunction packed_function(TensorType type) const;  // can_pack(type)

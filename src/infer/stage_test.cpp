@@ -11,6 +11,7 @@
 #include <limits>
 #include <thread>
 
+#include "infer/arch/architecture.h"
 #include "infer/gguf_writer.h"
 #include "infer/synth.h"
 
@@ -98,6 +99,47 @@ TEST_CASE("S76: any cut, batch size, thread count and instruction set gives the 
                 if (find_kernels(Isa::avx2) != nullptr)
                     CHECK(whole == run(model, {}, 19, {.isa = Isa::avx2}));
             }
+        }
+}
+
+void check_all_ways(SynthShape const& shape) {
+    auto const file = synthesise(shape);
+    REQUIRE(file.has_value());
+    auto const model = load(*file);
+    auto const whole = run(model, {}, 100);
+    CHECK(std::ranges::all_of(whole, [](float x) { return std::isfinite(x); }));
+    CHECK(whole == run(model, {1, 2}, 100));
+    CHECK(whole == run(model, {}, 1));
+    CHECK(whole == run(model, {1, 2}, 5));
+    CHECK(whole == run(model, {2}, 7, {.threads = 3}));
+    CHECK(whole == run(model, {1}, 7, {.threads = 2, .repack = Repack::off}));
+    CHECK(whole == run(model, {1}, 19, {.isa = Isa::portable}));
+    if (find_kernels(Isa::avx2) != nullptr) CHECK(whole == run(model, {}, 19, {.isa = Isa::avx2}));
+}
+
+TEST_CASE(
+    "S76: the same for every architecture, with windows, experts, caps and heads of any size") {
+    for (auto const* const traits : all_architectures())
+        for (auto const type : {TensorType::f16, TensorType::q4_k}) {
+            CAPTURE(traits->name);
+            CAPTURE(type_traits(type).name);
+            check_all_ways({.architecture = traits->architecture,
+                            .type = type,
+                            .layers_count = 3,
+                            .head_size = 128,
+                            .window = 7});
+        }
+}
+
+TEST_CASE("S76: the same for every way to scale positions") {
+    for (auto const rope :
+         {SynthRope::linear, SynthRope::yarn, SynthRope::divisors, SynthRope::longrope})
+        for (std::size_t const context : {64U, 256U}) {  // longrope: 19 positions are long in 64
+            CAPTURE(static_cast<int>(rope));
+            check_all_ways({.architecture = Architecture::phi3,
+                            .layers_count = 3,
+                            .rope = rope,
+                            .context_length = context});
         }
 }
 

@@ -77,6 +77,9 @@ struct Avx2 {
     KITH_INLINE F times_power_of_2(F a, F n) {
         return {times_power_of_2(a.low, n.low), times_power_of_2(a.high, n.high)};
     }
+    KITH_INLINE F div(F a, F b) {
+        return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)};
+    }
     KITH_INLINE F mul(F a, F b) {
         return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
     }

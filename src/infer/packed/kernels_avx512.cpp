@@ -53,6 +53,7 @@ struct Avx512 {
         auto const exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
         return _mm512_mul_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23)));
     }
+    KITH_INLINE F div(F a, F b) { return _mm512_div_ps(a, b); }
     KITH_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
     KITH_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
     KITH_INLINE F to_float(I a) { return _mm512_cvtepi32_ps(a); }

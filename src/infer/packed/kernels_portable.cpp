@@ -92,6 +92,9 @@ struct Portable {
             return x * __builtin_bit_cast(float, exponent << 23U);
         });
     }
+    KITH_INLINE F div(F const& a, F const& b) {
+        return each(a, b, [](float x, float y) { return x / y; });
+    }
     KITH_INLINE F mul(F const& a, F const& b) {
         F out;
         for (std::size_t i = 0; i < packed_rows; ++i) out.at[i] = a.at[i] * b.at[i];
