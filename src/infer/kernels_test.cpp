@@ -323,12 +323,40 @@ TEST_CASE("element-wise kernels give the same bits, for every length") {
         slow.swiglu(a.data(), y.data(), count);
         fast->swiglu(b.data(), y.data(), count);
         CHECK(same_bits(a, b));
+        a = b = x;
+        slow.geglu(a.data(), y.data(), count);
+        fast->geglu(b.data(), y.data(), count);
+        CHECK(same_bits(a, b));
+        a = b = x;
+        slow.soft_cap(a.data(), count, 5.0F);
+        fast->soft_cap(b.data(), count, 5.0F);
+        CHECK(same_bits(a, b));
         std::vector<std::uint16_t> halves(count * 3);
         std::vector<std::uint16_t> other(count * 3);
         auto const values = random_floats(random, count * 3, 1.0);
         slow.to_f16(values.data(), halves.data(), halves.size());
         fast->to_f16(values.data(), other.data(), other.size());
         CHECK(halves == other);
+    }
+}
+
+TEST_CASE("gates and caps are what they are named after, far out too") {
+    for (float const x :
+         {0.0F, -0.0F, 1e-6F, 0.3F, -0.7F, 2.0F, -5.0F, 12.0F, 90.0F, -90.0F, 3e4F}) {
+        CAPTURE(x);
+        auto const wide = static_cast<double>(x);
+        float silu = x;
+        float gelu = x;
+        float cap = x;
+        float const two = 2;
+        portable_kernels.swiglu(&silu, &two, 1);
+        portable_kernels.geglu(&gelu, &two, 1);
+        portable_kernels.soft_cap(&cap, 1, 30.0F);
+        auto const inner = 0.7978845608028654 * (wide + 0.044715 * wide * wide * wide);
+        auto const size = 1e-5 * std::max(1.0, std::fabs(wide));
+        CHECK(std::fabs(static_cast<double>(silu) - 2 * wide / (1 + std::exp(-wide))) < size);
+        CHECK(std::fabs(static_cast<double>(gelu) - wide * (1 + std::tanh(inner))) < size);
+        CHECK(std::fabs(static_cast<double>(cap) - 30 * std::tanh(wide / 30)) < 1e-5);
     }
 }
 

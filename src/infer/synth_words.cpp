@@ -112,6 +112,10 @@ Words spm_words(SynthTokenizer tokenizer) {
         for (auto const* const text : {"\n", "\n\n", "<b>"})
             out.add(text, TokenKind::user_defined, 0);
     }
+    if (tokenizer == SynthTokenizer::phi3_spm)
+        for (auto const* const text :
+             {"<|endoftext|>", "<|assistant|>", "<|end|>", "<|user|>", "<|system|>"})
+            out.add(text, TokenKind::control, 0);
     float score = 0;
     for (auto const& [left, right] : learn_pairs(words, spm_pieces_max))
         out.add(left + right, TokenKind::normal, score -= 1);
@@ -124,7 +128,8 @@ Words spm_words(SynthTokenizer tokenizer) {
 
 void add_tokenizer(GgufWriter& writer, SynthShape const& shape) {
     bool const gemma = shape.tokenizer == SynthTokenizer::gemma_spm;
-    bool const spm = shape.tokenizer == SynthTokenizer::spm || gemma;
+    bool const spm = gemma || shape.tokenizer == SynthTokenizer::spm ||
+                     shape.tokenizer == SynthTokenizer::phi3_spm;
     auto words = spm ? spm_words(shape.tokenizer) : bpe_words(rules_of(shape.tokenizer));
     while (words.tokens.size() < shape.vocabulary_size)
         words.add("[unused" + std::to_string(words.tokens.size()) + "]", TokenKind::unused, -1e6F);

@@ -1,7 +1,7 @@
 // The engine's side of the comparison with llama.cpp: prints the JSON of infer/model_tool.h.
 //
 //   parity_tool synth FILE ARCHITECTURE TYPE TOKENIZER [OPTION...]
-//                                              tokenizers: gpt2 qwen2 llama3 spm gemma
+//                                              tokenizers: gpt2 qwen2 llama3 spm gemma phi3
 //   parity_tool tokenize FILE TEXT_FILE                          specials are parsed
 //   parity_tool logits FILE ID...
 #include <cstdio>
@@ -20,9 +20,12 @@ namespace {
 using namespace kith::infer;
 using Arguments = std::vector<std::string>;
 
+constexpr std::size_t context_size = 256;  // as run.mjs asks of llama.cpp
+
 SynthTokenizer tokenizer_kind(std::string const& name) {
     if (name == "qwen2") return SynthTokenizer::qwen2_bpe;
     if (name == "llama3") return SynthTokenizer::llama3_bpe;
+    if (name == "phi3") return SynthTokenizer::phi3_spm;
     if (name == "gemma") return SynthTokenizer::gemma_spm;
     if (name == "spm") return SynthTokenizer::spm;
     return SynthTokenizer::byte_bpe;
@@ -89,7 +92,7 @@ kith::base::Result<std::string> tokenize(Arguments const& arguments) {
 }
 
 kith::base::Result<std::string> logits(Arguments const& arguments) {
-    LogitsOptions options{.path = arguments.at(1)};
+    LogitsOptions options{.path = arguments.at(1), .positions_max = context_size};
     for (std::size_t i = 2; i < arguments.size(); ++i)
         options.tokens.push_back(static_cast<TokenId>(std::stol(arguments[i])));
     return model_logits(options);

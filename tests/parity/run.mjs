@@ -24,6 +24,8 @@ const TEXTS = [
   "if (x == 1) { return y[0]; } // $5 <= 6 && a->b",
   "IT'S WE'LL they'Re 'tis",
   "a<|im_end|>b<|im_start|>user\nx</s>y<tool_call>z",
+  "<|user|>\n  Hello<|end|> \n<|assistant|>\nYes<|endoftext|> no <s> x",
+  "<start_of_turn>user\n\n\nHi<b>!<end_of_turn>\n<start_of_turn>model\n",
   "\u3000\u00a0x\u2028y \r\n z",
 ];
 
@@ -114,9 +116,9 @@ const ARCHITECTURES = [
   { architecture: "gemma2", tokenizer: "gemma", options: ["head=128", "tied", "window=8"] },
   { architecture: "gemma3", tokenizer: "gemma", options: ["head=128", "tied", "window=8", "layers=7"] },
   // llama.cpp leaves the windows of Phi 3 out ("currently disabled"), so here the prompt fits into one.
-  { architecture: "phi3", tokenizer: "spm", options: ["window=64"] },
-  { architecture: "phi3", tokenizer: "spm", options: ["window=64", "rope=longrope", "context=512"] },
-  { architecture: "phi3", tokenizer: "spm", options: ["window=64", "rope=longrope", "context=2048"] },
+  { architecture: "phi3", tokenizer: "phi3", options: ["window=64"] },
+  { architecture: "phi3", tokenizer: "phi3", options: ["window=64", "rope=longrope", "context=512"] },
+  { architecture: "phi3", tokenizer: "phi3", options: ["window=64", "rope=longrope", "context=2048"] },
   { architecture: "llama", tokenizer: "spm", options: ["rope=linear"] },
   { architecture: "llama", tokenizer: "spm", options: ["rope=yarn"] },
   { architecture: "qwen3", tokenizer: "qwen2", options: ["rope=yarn"] },
@@ -126,6 +128,7 @@ const ARCHITECTURES = [
 for (const tokenizer of ["gpt2", "qwen2", "llama3", "spm"])
   await compare({ architecture: "llama", type: "q4_0", tokenizer, parts: ["tokens"] });
 await compare({ architecture: "gemma2", type: "q4_0", tokenizer: "gemma", options: ["tied"], parts: ["tokens"] });
+await compare({ architecture: "phi3", type: "q4_0", tokenizer: "phi3", parts: ["tokens"] });
 for (const architecture of ["llama", "qwen2"])
   for (const type of TYPES)
     await compare({ architecture, type, tokenizer: architecture === "qwen2" ? "qwen2" : "spm",

@@ -5,6 +5,7 @@
 #include "infer/packed/kernels_attention.h"
 #include "infer/packed/kernels_blocks256.h"
 #include "infer/packed/kernels_blocks32.h"
+#include "infer/packed/kernels_q2_k.h"
 
 namespace kith::infer {
 
@@ -48,7 +49,7 @@ struct PackedForms {
                 .q4_k = run<WithMins<typename B256::Nibbles>>,
                 .q5_k = run<WithMins<typename B256::SixBits>>,
                 .q6_k = run<typename B256::Q6K>,
-                .q2_k = run<typename B256::Q2K>,
+                .q2_k = run<Q2K<V>>,
                 .attend = Attention<V>::attend};
     }
 };
