@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "app/command_support.h"
+#include "infer/arch/architecture.h"
 #include "infer/model_tool.h"
 #include "io/net/os.h"
 
@@ -169,19 +170,23 @@ class ModelSynth final : public Command {
 public:
     explicit ModelSynth(CLI::App& parser) {
         parser.add_option("file", options_.path, "The GGUF file to write")->required();
-        parser.add_option("--architecture", options_.shape.architecture, "llama or qwen2")
-            ->transform(
-                CLI::CheckedTransformer(std::vector<std::pair<std::string, infer::Architecture>>{
-                    {"llama", infer::Architecture::llama}, {"qwen2", infer::Architecture::qwen2}}))
+        std::vector<std::pair<std::string, infer::Architecture>> architectures;
+        for (auto const* const traits : infer::all_architectures())
+            architectures.emplace_back(traits->name, traits->architecture);
+        parser.add_option("--architecture", options_.shape.architecture, "llama, qwen3, ...")
+            ->transform(CLI::CheckedTransformer(architectures))
             ->type_name("NAME");
         parser
-            .add_option("--tokenizer", options_.shape.tokenizer, "byte-bpe, qwen2, llama3 or spm")
+            .add_option("--tokenizer", options_.shape.tokenizer,
+                        "byte-bpe, qwen2, llama3, spm, gemma or phi3")
             ->transform(
                 CLI::CheckedTransformer(std::vector<std::pair<std::string, infer::SynthTokenizer>>{
                     {"byte-bpe", infer::SynthTokenizer::byte_bpe},
                     {"qwen2", infer::SynthTokenizer::qwen2_bpe},
                     {"llama3", infer::SynthTokenizer::llama3_bpe},
-                    {"spm", infer::SynthTokenizer::spm}}))
+                    {"spm", infer::SynthTokenizer::spm},
+                    {"gemma", infer::SynthTokenizer::gemma_spm},
+                    {"phi3", infer::SynthTokenizer::phi3_spm}}))
             ->type_name("NAME");
         parser.add_option("--type", type_, "Of the matrices: F32, F16, BF16, Q8_0, Q4_0, ...")
             ->capture_default_str();
@@ -191,6 +196,23 @@ public:
             ->capture_default_str();
         parser.add_option("--heads", options_.shape.heads_count)->capture_default_str();
         parser.add_option("--kv-heads", options_.shape.kv_heads_count)->capture_default_str();
+        parser.add_option("--head-size", options_.shape.head_size, "0: hidden size / heads")
+            ->capture_default_str();
+        parser.add_option("--window", options_.shape.window, "Where the architecture has windows")
+            ->capture_default_str();
+        parser.add_option("--experts", options_.shape.experts_count)->capture_default_str();
+        parser.add_option("--experts-used", options_.shape.experts_used)->capture_default_str();
+        parser.add_option("--expert-size", options_.shape.expert_size)->capture_default_str();
+        parser
+            .add_option("--rope", options_.shape.rope, "plain, linear, yarn, divisors or longrope")
+            ->transform(
+                CLI::CheckedTransformer(std::vector<std::pair<std::string, infer::SynthRope>>{
+                    {"plain", infer::SynthRope::plain},
+                    {"linear", infer::SynthRope::linear},
+                    {"yarn", infer::SynthRope::yarn},
+                    {"divisors", infer::SynthRope::divisors},
+                    {"longrope", infer::SynthRope::longrope}}))
+            ->type_name("NAME");
         parser.add_option("--vocabulary", options_.shape.vocabulary_size)->capture_default_str();
         parser.add_option("--context", options_.shape.context_length)->capture_default_str();
         parser.add_flag_callback(

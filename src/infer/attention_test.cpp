@@ -20,7 +20,8 @@ struct Head {
     std::vector<float> keys, values;  // as float16 has them: [position][size]
     std::vector<std::uint16_t> packed_keys, packed_values;
     std::vector<std::vector<float>> queries;
-    std::vector<std::size_t> ends;
+    std::vector<std::size_t> begins, ends;
+    float cap = 0;
 
     Head(Xoshiro256& random, std::size_t head_size, std::size_t count, double width)
         : size(head_size), positions(count) {
@@ -43,10 +44,11 @@ struct Head {
         return static_cast<float>((random.next_unit() - 0.5) * width);
     }
 
-    void add_query(Xoshiro256& random, std::size_t end) {
+    void add_query(Xoshiro256& random, std::size_t end, std::size_t begin = 0) {
         auto& query = queries.emplace_back(size);
         for (auto& value : query) value = unit(random, 2);
         ends.push_back(end);
+        begins.push_back(begin);
     }
 
     // Queries [first, first + count) together.
@@ -67,7 +69,9 @@ struct Head {
                                 .queries_count = count,
                                 .queries = in.data(),
                                 .ends = &ends[first],
+                                .begins = &begins[first],
                                 .scale = 1.0F / std::sqrt(static_cast<float>(size)),
+                                .cap = cap,
                                 .states = states.data(),
                                 .out = to.data()});
         return out;
@@ -76,18 +80,20 @@ struct Head {
     [[nodiscard]] std::vector<double> exact(std::size_t query) const {
         std::vector<double> scores;
         double highest = -1e300;
-        for (std::size_t p = 0; p < ends[query]; ++p) {
+        for (auto p = begins[query]; p < ends[query]; ++p) {
             double dot = 0;
             for (std::size_t d = 0; d < size; ++d)
                 dot += static_cast<double>(queries[query][d]) *
                        static_cast<double>(keys[p * size + d]);
-            scores.push_back(dot / std::sqrt(static_cast<double>(size)));
+            auto const score = dot / std::sqrt(static_cast<double>(size));
+            auto const wide = static_cast<double>(cap);
+            scores.push_back(cap == 0 ? score : wide * std::tanh(score / wide));
             highest = std::max(highest, scores.back());
         }
         std::vector<double> out(size, 0.0);
         double total = 0;
-        for (std::size_t p = 0; p < ends[query]; ++p) {
-            double const weight = std::exp(scores[p] - highest);
+        for (auto p = begins[query]; p < ends[query]; ++p) {
+            double const weight = std::exp(scores[p - begins[query]] - highest);
             total += weight;
             for (std::size_t d = 0; d < size; ++d)
                 out[d] += weight * static_cast<double>(values[p * size + d]);
@@ -117,6 +123,29 @@ TEST_CASE("attention is softmax of the dots times the values, and unseen positio
             auto const out = head.attend(portable_kernels, i, 1).front();
             for (std::size_t d = 0; d < head.size; ++d)
                 CHECK(std::fabs(static_cast<double>(out[d]) - exact[d]) < 2e-5);
+        }
+    }
+}
+
+TEST_CASE("S76: windows and caps are exact, and the same bits in all kernels, alone or together") {
+    for (std::size_t const window : {1U, 2U, 15U, 63U, 64U, 65U, 100U, 128U, 500U}) {
+        CAPTURE(window);
+        Xoshiro256 random(window);
+        Head head(random, 24, 300, 8);
+        head.cap = window % 2 == 0 ? 0.0F : 2.0F;
+        std::size_t end = 1;
+        for (int i = 0; i < 60; ++i, end += random.next() % 7 + (i == 30 ? 64 : 0))
+            if (end <= 300) head.add_query(random, end, end > window ? end - window : 0);
+        std::vector<std::vector<float>> alone;
+        for (std::size_t i = 0; i < head.queries.size(); ++i) {
+            alone.push_back(head.attend(portable_kernels, i, 1).front());
+            auto const exact = head.exact(i);
+            for (std::size_t d = 0; d < head.size; ++d)
+                CHECK(std::fabs(static_cast<double>(alone[i][d]) - exact[d]) < 2e-5);
+        }
+        for (auto const* const kernels : tables()) {
+            CAPTURE(kernels->name);
+            CHECK(head.attend(*kernels, 0, head.queries.size()) == alone);
         }
     }
 }

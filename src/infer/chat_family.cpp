@@ -94,6 +94,44 @@ std::vector<ChatSegment> render_zephyr(std::vector<ChatMessage> const& messages,
     return out.take();
 }
 
+std::vector<ChatSegment> render_phi3(std::vector<ChatMessage> const& messages, Answer answer) {
+    Rendering out;
+    for (auto const& message : messages) {
+        out.marker("<|" + std::string(chat_role_name(without_tool(message.role))) + "|>");
+        out.plain("\n" + message.content);
+        out.marker("<|end|>");
+        out.plain("\n");
+    }
+    if (answer == Answer::open) {
+        out.marker("<|assistant|>");
+        out.plain("\n");
+    }
+    return out.take();
+}
+
+// No role for the system: its text goes before the first question's.
+std::vector<ChatSegment> render_gemma(std::vector<ChatMessage> const& messages, Answer answer) {
+    Rendering out;
+    std::string system;
+    auto const begin = [&out](ChatRole role) {
+        out.marker("<start_of_turn>");
+        out.plain(role == ChatRole::assistant ? "model\n" : "user\n");
+    };
+    for (auto const& message : messages) {
+        if (message.role == ChatRole::system) {
+            system += message.content + "\n\n";
+            continue;
+        }
+        begin(message.role);
+        if (message.role != ChatRole::assistant) out.plain(std::exchange(system, {}));
+        out.plain(trimmed(message.content));
+        out.marker("<end_of_turn>");
+        out.plain("\n");
+    }
+    if (answer == Answer::open) begin(ChatRole::assistant);
+    return out.take();
+}
+
 // The system text goes inside the first question. Turns alternate, the first is the user's.
 Result<std::vector<ChatSegment>> render_llama2(std::vector<ChatMessage> const& messages) {
     Rendering out;
@@ -148,6 +186,10 @@ char const* chat_family_name(ChatFamily family) {
             return "llama3";
         case ChatFamily::llama2:
             return "llama2";
+        case ChatFamily::gemma:
+            return "gemma";
+        case ChatFamily::phi3:
+            return "phi3";
         case ChatFamily::zephyr:
             return "zephyr";
     }
@@ -158,6 +200,8 @@ Result<ChatFamily> detect_chat_family(std::string_view text) {
     if (contains(text, "<|im_start|>")) return ChatFamily::chatml;
     if (contains(text, "<|start_header_id|>")) return ChatFamily::llama3;
     if (contains(text, "[INST]")) return ChatFamily::llama2;
+    if (contains(text, "<start_of_turn>")) return ChatFamily::gemma;
+    if (contains(text, "<|user|>") && contains(text, "<|end|>")) return ChatFamily::phi3;
     if (contains(text, "<|user|>") && contains(text, "eos_token")) return ChatFamily::zephyr;
     std::string shown;
     for (char const c : text.substr(0, template_shown_bytes))
@@ -177,6 +221,10 @@ Result<std::vector<ChatSegment>> render_chat(ChatFamily family,
             return render_llama3(messages, answer);
         case ChatFamily::llama2:
             return render_llama2(messages);
+        case ChatFamily::gemma:
+            return render_gemma(messages, answer);
+        case ChatFamily::phi3:
+            return render_phi3(messages, answer);
         case ChatFamily::zephyr:
             return render_zephyr(messages, answer);
     }

@@ -18,6 +18,8 @@ enum class ChatFamily {
     chatml,  // <|im_start|>role\n ... <|im_end|>\n : qwen2 and many others
     llama3,  // <|start_header_id|>role<|end_header_id|>\n\n ... <|eot_id|>
     llama2,  // [INST] ... [/INST] answer</s> : llama 2, mistral
+    gemma,   // <start_of_turn>role\n ... <end_of_turn>\n : gemma 1 to 3
+    phi3,    // <|user|>\n ... <|end|>\n : phi 3 and 3.5
     zephyr,  // <|user|>\n ... </s>\n : zephyr, TinyLlama chat
 };
 char const* chat_family_name(ChatFamily family);

@@ -43,9 +43,11 @@ TEST_CASE("chat families are recognised by their markers, others named in the er
     CHECK(detect_chat_family("<|start_header_id|>").value() == ChatFamily::llama3);
     CHECK(detect_chat_family("{{ '[INST] ' }}").value() == ChatFamily::llama2);
     CHECK(detect_chat_family("{{ '<|user|>\n' + c + eos_token }}").value() == ChatFamily::zephyr);
-    auto const unknown = detect_chat_family("<start_of_turn>{{ role }}");
+    CHECK(detect_chat_family("<start_of_turn>{{ role }}").value() == ChatFamily::gemma);
+    CHECK(detect_chat_family("<|user|>{{ c }}<|end|>").value() == ChatFamily::phi3);
+    auto const unknown = detect_chat_family("<|turn|>{{ role }}");
     CHECK(unknown.error().code == Code::unsupported);
-    CHECK(unknown.error().message.find("<start_of_turn>") != std::string::npos);
+    CHECK(unknown.error().message.find("<|turn|>") != std::string::npos);
 }
 
 TEST_CASE("each family renders as its template does") {
@@ -64,6 +66,11 @@ TEST_CASE("each family renders as its template does") {
           "[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Yes? </s><s>[INST] Why [/INST]");
     CHECK(flat(render_chat(ChatFamily::zephyr, {chat[0], chat[1]}, Answer::none).value()) ==
           "<|system|>\nBe brief.</s>\n<|user|>\n Hi </s>\n");
+    CHECK(flat(render_chat(ChatFamily::phi3, {chat[0], chat[1]}, Answer::open).value()) ==
+          "<|system|>\nBe brief.<|end|>\n<|user|>\n Hi <|end|>\n<|assistant|>\n");
+    CHECK(flat(render_chat(ChatFamily::gemma, chat, Answer::open).value()) ==
+          "<start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nYes?"
+          "<end_of_turn>\n<start_of_turn>user\nWhy<end_of_turn>\n<start_of_turn>model\n");
     CHECK(render_chat(ChatFamily::chatml, {}, Answer::open).error().code == Code::invalid);
     CHECK(render_chat(ChatFamily::llama2, {chat[1], chat[1]}, Answer::open).error().code ==
           Code::invalid);

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <string_view>
 
+#include "infer/arch/architecture.h"
+
 namespace kith::infer {
 namespace {
 
@@ -13,41 +15,6 @@ using base::Status;
 
 constexpr std::size_t name_bytes_max = 128;
 
-// Reads the keys "<architecture>.*".
-class Reader {
-public:
-    Reader(Gguf const& file, std::string prefix) : file_(file), prefix_(std::move(prefix)) {}
-
-    [[nodiscard]] GgufValue const* find(std::string_view key) const {
-        return file_.find(prefix_ + std::string(key));
-    }
-
-    // A whole number from 1 to `max`; `missing` when the key is absent (0: it must be there).
-    [[nodiscard]] Result<std::size_t> size(std::string_view key, std::size_t max,
-                                           std::size_t missing = 0) const {
-        auto const name = prefix_ + std::string(key);
-        if (file_.find(name) == nullptr && missing != 0) return missing;
-        auto const value = KITH_TRY(file_.require_unsigned(name));
-        if (value == 0) return fail(Code::invalid, name + " is 0");
-        if (value > max) return fail(Code::too_large, name + " is above the limit");
-        return static_cast<std::size_t>(value);
-    }
-
-    // A finite number above 0.
-    [[nodiscard]] Result<double> positive(std::string_view key, double missing) const {
-        auto const* const value = find(key);
-        if (value == nullptr) return missing;
-        auto const number = value->as_number();
-        if (!number || !std::isfinite(*number) || *number <= 0)
-            return fail(Code::invalid, prefix_ + std::string(key) + " is not a positive number");
-        return *number;
-    }
-
-private:
-    Gguf const& file_;
-    std::string prefix_;
-};
-
 std::string printable(std::string_view text) {
     std::string out;
     for (char const c : text.substr(0, name_bytes_max))
@@ -57,13 +24,17 @@ std::string printable(std::string_view text) {
 
 Result<Architecture> find_architecture(Gguf const& file) {
     auto const name = KITH_TRY(file.require_string("general.architecture"));
-    if (name == "llama") return Architecture::llama;
-    if (name == "qwen2") return Architecture::qwen2;
+    std::string supported;
+    for (auto const* const traits : all_architectures()) {
+        if (traits->name == name) return traits->architecture;
+        if (!supported.empty()) supported += ", ";
+        supported += traits->name;
+    }
     return fail(Code::unsupported,
-                "architecture \"" + printable(name) + "\" (llama and qwen2 are supported)");
+                "architecture \"" + printable(name) + "\" (" + supported + " are supported)");
 }
 
-Status read_attention(Reader const& reader, Hparams& out) {
+Status read_attention(HparamsReader const& reader, Hparams& out) {
     out.heads_count = KITH_TRY(reader.size("attention.head_count", heads_count_max));
     out.kv_heads_count =
         KITH_TRY(reader.size("attention.head_count_kv", heads_count_max, out.heads_count));
@@ -80,31 +51,69 @@ Status read_attention(Reader const& reader, Hparams& out) {
         return fail(Code::unsupported, "attention.value_length differs from key_length");
     if (out.head_size == 0 || out.head_size > head_size_max)
         return fail(Code::too_large, "the size of a head is out of limits");
+    if (out.head_size % 2 != 0) return fail(Code::invalid, "the size of a head is odd");
+    out.attention_scale = 1.0F / std::sqrt(static_cast<float>(out.head_size));
     auto const epsilon = KITH_TRY(reader.positive("attention.layer_norm_rms_epsilon", 1e-5));
     out.norm_epsilon = static_cast<float>(epsilon);
     return {};
 }
 
-Status read_rope(Reader const& reader, Hparams& out) {
+Status read_rope_scaling(HparamsReader const& reader, Hparams& out) {
+    auto const old_factor = KITH_TRY(reader.positive("rope.scale_linear", 1.0));
+    auto const factor = KITH_TRY(reader.positive("rope.scaling.factor", old_factor));
+    auto const* const type = reader.find("rope.scaling.type");
+    auto const name = type == nullptr ? "linear" : type->as_string().value_or("?");
+    if (name == "none") return {};
+    if (name == "longrope") {
+        out.rope_scaling = RopeScaling::longrope;
+        if (factor == 1.0) return {};
+        return fail(Code::unsupported, "rope scaling \"longrope\" with a factor");
+    }
+    out.rope_scale = factor;
+    if (name == "linear") {
+        if (factor != 1.0) out.rope_scaling = RopeScaling::linear;
+        return {};
+    }
+    if (name != "yarn") return fail(Code::unsupported, "rope scaling \"" + printable(name) + "\"");
+    out.rope_scaling = RopeScaling::yarn;
+    out.yarn_beta_fast = KITH_TRY(reader.positive("rope.scaling.yarn_beta_fast", 32.0));
+    out.yarn_beta_slow = KITH_TRY(reader.positive("rope.scaling.yarn_beta_slow", 1.0));
+    for (auto const* const key : {"rope.scaling.yarn_ext_factor", "rope.scaling.yarn_attn_factor",
+                                  "rope.scaling.yarn_log_multiplier"})
+        if (reader.find(key) != nullptr)
+            return fail(Code::unsupported, std::string(key) + " has no implementation here");
+    if (factor < 1.0 || out.rope_base <= 1.0)
+        return fail(Code::invalid, "yarn with a factor or a base below 1");
+    return {};
+}
+
+Status read_rope(HparamsReader const& reader, Hparams& out) {
     out.rope_size = KITH_TRY(reader.size("rope.dimension_count", head_size_max, out.head_size));
     if (out.rope_size > out.head_size || out.rope_size % 2 != 0)
         return fail(Code::invalid, "rope.dimension_count is odd or above the size of a head");
     out.rope_base = KITH_TRY(reader.positive("rope.freq_base", 10000.0));
-    out.rope_scale = KITH_TRY(reader.positive("rope.scale_linear", 1.0));
-    if (auto const* const type = reader.find("rope.scaling.type"); type != nullptr) {
-        auto const name = type->as_string().value_or("?");
-        if (name == "linear") {
-            out.rope_scale = KITH_TRY(reader.positive("rope.scaling.factor", 1.0));
-        } else if (name != "none") {
-            return fail(Code::unsupported, "rope scaling \"" + printable(name) + "\"");
-        }
+    out.rope_magnitude = KITH_TRY(reader.positive("rope.scaling.attn_factor", 1.0));
+    out.rope_original_context = KITH_TRY(reader.size("rope.scaling.original_context_length",
+                                                     context_length_max, out.context_length));
+    return read_rope_scaling(reader, out);
+}
+
+Status read_experts(HparamsReader const& reader, bool expected, Hparams& out) {
+    if (!expected) {
+        auto const* const experts = reader.find("expert_count");
+        if (experts == nullptr || experts->as_unsigned() == 0U) return {};
+        return fail(Code::unsupported, std::string("experts in the architecture ") +
+                                           architecture_name(out.architecture));
     }
+    out.experts_count = KITH_TRY(reader.size("expert_count", experts_count_max));
+    out.experts_used = KITH_TRY(reader.size("expert_used_count", out.experts_count));
+    out.expert_size = KITH_TRY(reader.size("expert_feed_forward_length", feed_forward_size_max));
     return {};
 }
 
 // The embedding's or the head's number of rows, or the key a shard without ends carries; all that
 // are there agree.
-Status read_vocabulary_size(Gguf const& file, Reader const& reader, Hparams& out) {
+Status read_vocabulary_size(Gguf const& file, HparamsReader const& reader, Hparams& out) {
     for (auto const* const name : {"token_embd.weight", "output.weight"}) {
         auto const* const tensor = file.find_tensor(name);
         if (tensor == nullptr) continue;
@@ -131,32 +140,25 @@ Result<bool> read_flag(Gguf const& file, char const* key) {
 }  // namespace
 
 char const* architecture_name(Architecture architecture) {
-    switch (architecture) {
-        case Architecture::llama:
-            return "llama";
-        case Architecture::qwen2:
-            return "qwen2";
-    }
-    return "?";
+    return architecture_traits(architecture).name.data();
 }
 
 Result<Hparams> read_hparams(Gguf const& file) {
     Hparams out;
     out.architecture = KITH_TRY(find_architecture(file));
-    out.rope_style =
-        out.architecture == Architecture::llama ? RopeStyle::interleaved : RopeStyle::halves;
+    auto const& traits = architecture_traits(out.architecture);
+    out.rope_style = traits.rope_style;
     if (auto const* const name = file.find("general.name"); name != nullptr)
         out.name = printable(name->as_string().value_or(""));
-    Reader const reader(file, std::string(architecture_name(out.architecture)) + ".");
-    if (auto const* const experts = reader.find("expert_count");
-        experts != nullptr && experts->as_unsigned() != 0U)
-        return fail(Code::unsupported, "mixture of experts (expert_count)");
+    HparamsReader const reader(file, std::string(architecture_name(out.architecture)) + ".");
     out.layers_count = KITH_TRY(reader.size("block_count", layers_count_max));
     out.hidden_size = KITH_TRY(reader.size("embedding_length", hidden_size_max));
     out.feed_forward_size = KITH_TRY(reader.size("feed_forward_length", feed_forward_size_max));
     out.context_length = KITH_TRY(reader.size("context_length", context_length_max));
     KITH_TRY(read_attention(reader, out));
     KITH_TRY(read_rope(reader, out));
+    KITH_TRY(read_experts(reader, traits.has_experts, out));
+    if (traits.read != nullptr) KITH_TRY(traits.read(reader, out));
     KITH_TRY(read_vocabulary_size(file, reader, out));
     return out;
 }

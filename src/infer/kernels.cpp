@@ -94,8 +94,16 @@ PackedFunction KernelTable::packed_function(TensorType type) const {
             return packed->q8_0;
         case PackedForm::nibbles32:
             return packed->q4_0;
+        case PackedForm::bytes32_min:
+            return packed->q5_1;
+        case PackedForm::nibbles32_min:
+            return packed->q4_1;
         case PackedForm::nibbles256:
             return packed->q4_k;
+        case PackedForm::six_bits256_min:
+            return packed->q5_k;
+        case PackedForm::two_bits256:
+            return packed->q2_k;
         case PackedForm::six_bits256:
             break;
     }

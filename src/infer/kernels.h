@@ -24,8 +24,8 @@ enum class ActivationKind {
     f32,   // float[columns]: for F32 and BF16
     f16,   // float[columns] rounded to float16, as llama.cpp does: for F16; above 65504 becomes
            // 65504
-    q8,    // int8[columns], float scale per 32: for Q8_0 and Q4_0 (packed/activations.h)
-    q8_k,  // int8[columns], float scale per 256: for Q4_K and Q6_K
+    q8,    // int8[columns], float scale per 32: for blocks of 32 (packed/activations.h)
+    q8_k,  // int8[columns], float scale per 256: for blocks of 256
 };
 inline constexpr std::size_t activation_kinds_count = 4;
 ActivationKind activation_kind(TensorType type);  // `type` has kernels
@@ -62,7 +62,8 @@ struct PackedCall {
 using PackedFunction = void (*)(PackedCall const& call);
 
 // Attention of queries over the keys and values of one head (kv_cache.h has their layout):
-// out[i] = softmax(scale * queries[i] . keys) . values over the positions below ends[i].
+// out[i] = softmax(scale * queries[i] . keys) . values over the positions
+// from begins[i] to below ends[i].
 inline constexpr std::size_t attention_block = 64;  // positions of one step of the softmax
 inline constexpr float lowest_score = -3.0e38F;     // of a position that is not seen
 struct AttendState {
@@ -76,13 +77,15 @@ struct AttendCall {
     std::size_t queries_count = 0;
     float const* const* queries = nullptr;  // each [head_size]
     std::size_t const* ends = nullptr;      // ascending, at least 1
+    std::size_t const* begins = nullptr;    // ascending, each below its end; nullptr: all 0
     float scale = 1;
+    float cap = 0;                  // scores become cap * tanh(score / cap); 0: they stay
     AttendState* states = nullptr;  // scratch: one for each query
     float* const* out = nullptr;    // each [head_size]
 };
 
 struct PackedTable {
-    PackedFunction q8_0, q4_0, q4_k, q6_k;
+    PackedFunction q8_0, q4_0, q5_1, q4_1, q4_k, q5_k, q6_k, q2_k;
     void (*attend)(AttendCall const& call);
 };
 
@@ -97,6 +100,10 @@ struct KernelTable {
     float (*sum_of_squares)(float const* in, std::size_t count);
     // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
     void (*swiglu)(float* gate, float const* up, std::size_t count);
+    // The same with gelu (its tanh form): x / (1 + exp(-2 * sqrt(2 / pi) * (x + 0.044715 * x^3)))
+    void (*geglu)(float* gate, float const* up, std::size_t count);
+    // values[i] = cap * tanh(values[i] / cap)
+    void (*soft_cap)(float* values, std::size_t count, float cap);
 
     [[nodiscard]] DotFunction dot(TensorType type) const;                 // F32, F16, BF16
     [[nodiscard]] PackedFunction packed_function(TensorType type) const;  // can_pack(type)

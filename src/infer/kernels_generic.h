@@ -19,7 +19,9 @@ constexpr KernelTable make_table(char const* name, PackedTable const& packed) {
             .quantise_q8_k = RowKernels<V>::quantise_q8_k,
             .to_f16 = RowKernels<V>::to_f16,
             .sum_of_squares = RowKernels<V>::sum_of_squares,
-            .swiglu = RowKernels<V>::swiglu};
+            .swiglu = RowKernels<V>::swiglu,
+            .geglu = RowKernels<V>::geglu,
+            .soft_cap = RowKernels<V>::soft_cap};
 }
 
 }  // namespace kith::infer

@@ -1,4 +1,4 @@
-// infer/kernels_rows.h: kernels over one row: activations to int8, sums, exp, SwiGLU.
+// infer/kernels_rows.h: kernels over one row: activations to int8, sums, exp, tanh, gates.
 #pragma once
 
 #include "infer/kernels_order.h"
@@ -115,23 +115,63 @@ struct RowKernels {
         return V::times_power_of_2(p, n);
     }
 
-    KITH_INLINE F gated(F gate, F up) {
-        F const one_plus = V::add(V::set(1.0F), exp(V::sub(V::zero(), gate)));
-        return V::mul(V::div(gate, one_plus), up);
+    // 1 - 2 / (exp(2x) + 1); the clamp of exp keeps it finite.
+    KITH_INLINE F tanh(F x) {
+        F const t = exp(V::add(x, x));
+        return V::div(V::add(t, V::set(-1.0F)), V::add(t, V::set(1.0F)));
     }
 
-    static void swiglu(float* gate, float const* up, std::size_t count) {
+    // cap * tanh(x / cap)
+    KITH_INLINE F capped(F x, float cap) {
+        return V::mul(V::set(cap), tanh(V::mul(x, V::set(1.0F / cap))));
+    }
+
+    // gate / (1 + exp(-steepness of gate)) * up
+    struct Silu {
+        KITH_INLINE F gated(F gate, F up) {
+            F const one_plus = V::add(V::set(1.0F), exp(V::sub(V::zero(), gate)));
+            return V::mul(V::div(gate, one_plus), up);
+        }
+    };
+    struct Gelu {
+        KITH_INLINE F gated(F gate, F up) {
+            F const slope =
+                V::fma(V::mul(gate, gate), V::set(-0.0713548163F), V::set(-1.59576912F));
+            F const one_plus = V::add(V::set(1.0F), exp(V::mul(gate, slope)));
+            return V::mul(V::div(gate, one_plus), up);
+        }
+    };
+
+    template <class Gate>
+    KITH_INLINE void gate_all(float* gate, float const* up, std::size_t count) {
         std::size_t i = 0;
         for (; i + lanes <= count; i += lanes)
-            V::store(gate + i, gated(V::load(gate + i), V::load(up + i)));
+            V::store(gate + i, Gate::gated(V::load(gate + i), V::load(up + i)));
         float a[lanes] = {};
         float b[lanes] = {};
         for (std::size_t k = i; k < count; ++k) {
             a[k - i] = gate[k];
             b[k - i] = up[k];
         }
-        V::store(a, gated(V::load(a), V::load(b)));
+        V::store(a, Gate::gated(V::load(a), V::load(b)));
         for (std::size_t k = i; k < count; ++k) gate[k] = a[k - i];
+    }
+
+    static void swiglu(float* gate, float const* up, std::size_t count) {
+        gate_all<Silu>(gate, up, count);
+    }
+    static void geglu(float* gate, float const* up, std::size_t count) {
+        gate_all<Gelu>(gate, up, count);
+    }
+
+    static void soft_cap(float* values, std::size_t count, float cap) {
+        std::size_t i = 0;
+        for (; i + lanes <= count; i += lanes)
+            V::store(values + i, capped(V::load(values + i), cap));
+        float a[lanes] = {};
+        for (std::size_t k = i; k < count; ++k) a[k - i] = values[k];
+        V::store(a, capped(V::load(a), cap));
+        for (std::size_t k = i; k < count; ++k) values[k] = a[k - i];
     }
 };
 

@@ -17,7 +17,8 @@ namespace {
 
 constexpr TensorType types[] = {
     TensorType::f32,  TensorType::f16,  TensorType::bf16, TensorType::q8_0,   TensorType::q4_0,
-    TensorType::q4_k, TensorType::q6_k, TensorType::q5_0, TensorType::iq4_nl, TensorType::q3_k};
+    TensorType::q4_k, TensorType::q6_k, TensorType::q5_0, TensorType::iq4_nl, TensorType::q3_k,
+    TensorType::q4_1, TensorType::q5_1, TensorType::q5_k, TensorType::q2_k};
 
 struct alignas(packed_alignment) Line {
     std::byte bytes[packed_alignment];
@@ -136,7 +137,10 @@ TEST_CASE("a quantised row comes back within the step of its type") {
         if (type == TensorType::q5_0) bound = 5e-3;
         if (type == TensorType::q4_0 || type == TensorType::q4_k || type == TensorType::iq4_nl)
             bound = 2e-2;
+        if (type == TensorType::q4_1) bound = 5e-3;
+        if (type == TensorType::q5_1 || type == TensorType::q5_k) bound = 2e-3;
         if (type == TensorType::q3_k) bound = 5e-2;
+        if (type == TensorType::q2_k) bound = 1e-1;
         CHECK(error / size < bound);
     }
 }
@@ -276,7 +280,8 @@ TEST_CASE("quantised weights at the ends of their range give the same bits in al
     CAPTURE(seed);
     Xoshiro256 random(seed);
     for (auto const type :
-         {TensorType::q8_0, TensorType::q4_0, TensorType::q4_k, TensorType::q6_k}) {
+         {TensorType::q8_0, TensorType::q4_0, TensorType::q4_1, TensorType::q5_1, TensorType::q2_k,
+          TensorType::q4_k, TensorType::q5_k, TensorType::q6_k}) {
         CAPTURE(type_traits(type).name);
         auto const& traits = type_traits(type);
         std::size_t const columns = 512;
@@ -286,10 +291,14 @@ TEST_CASE("quantised weights at the ends of their range give the same bits in al
             byte = ends[random.next() % 4];
         }
         for (std::size_t at = 0; at < packed.size(); at += traits.block_bytes) {
-            auto const d = type == TensorType::q6_k ? at + 208 : at;
+            auto d = at;
+            if (type == TensorType::q6_k) d += 208;
+            if (type == TensorType::q2_k) d += 80;
             packed[d] = 0;
             packed[d + 1] = 0x3c;  // scale 1.0
-            if (type == TensorType::q4_k) {
+            bool const one =
+                type == TensorType::q8_0 || type == TensorType::q4_0 || type == TensorType::q6_k;
+            if (!one) {  // the minimum's
                 packed[d + 2] = 0;
                 packed[d + 3] = 0x3c;
             }
@@ -314,12 +323,40 @@ TEST_CASE("element-wise kernels give the same bits, for every length") {
         slow.swiglu(a.data(), y.data(), count);
         fast->swiglu(b.data(), y.data(), count);
         CHECK(same_bits(a, b));
+        a = b = x;
+        slow.geglu(a.data(), y.data(), count);
+        fast->geglu(b.data(), y.data(), count);
+        CHECK(same_bits(a, b));
+        a = b = x;
+        slow.soft_cap(a.data(), count, 5.0F);
+        fast->soft_cap(b.data(), count, 5.0F);
+        CHECK(same_bits(a, b));
         std::vector<std::uint16_t> halves(count * 3);
         std::vector<std::uint16_t> other(count * 3);
         auto const values = random_floats(random, count * 3, 1.0);
         slow.to_f16(values.data(), halves.data(), halves.size());
         fast->to_f16(values.data(), other.data(), other.size());
         CHECK(halves == other);
+    }
+}
+
+TEST_CASE("gates and caps are what they are named after, far out too") {
+    for (float const x :
+         {0.0F, -0.0F, 1e-6F, 0.3F, -0.7F, 2.0F, -5.0F, 12.0F, 90.0F, -90.0F, 3e4F}) {
+        CAPTURE(x);
+        auto const wide = static_cast<double>(x);
+        float silu = x;
+        float gelu = x;
+        float cap = x;
+        float const two = 2;
+        portable_kernels.swiglu(&silu, &two, 1);
+        portable_kernels.geglu(&gelu, &two, 1);
+        portable_kernels.soft_cap(&cap, 1, 30.0F);
+        auto const inner = 0.7978845608028654 * (wide + 0.044715 * wide * wide * wide);
+        auto const size = 1e-5 * std::max(1.0, std::fabs(wide));
+        CHECK(std::fabs(static_cast<double>(silu) - 2 * wide / (1 + std::exp(-wide))) < size);
+        CHECK(std::fabs(static_cast<double>(gelu) - wide * (1 + std::tanh(inner))) < size);
+        CHECK(std::fabs(static_cast<double>(cap) - 30 * std::tanh(wide / 30)) < 1e-5);
     }
 }
 

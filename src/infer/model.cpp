@@ -5,7 +5,7 @@
 #include <cmath>
 #include <set>
 
-#include "base/check.h"
+#include "infer/arch/architecture.h"
 
 namespace kith::infer {
 namespace {
@@ -16,18 +16,9 @@ using base::fail;
 using base::Result;
 using base::Status;
 
-std::string layer_tensor(std::size_t layer, std::string_view rest) {
-    return "blk." + std::to_string(layer) + "." + std::string(rest);
-}
-
-bool same_shape(Hparams const& a, Hparams const& b) {
-    return a.architecture == b.architecture && a.layers_count == b.layers_count &&
-           a.hidden_size == b.hidden_size && a.feed_forward_size == b.feed_forward_size &&
-           a.heads_count == b.heads_count && a.kv_heads_count == b.kv_heads_count &&
-           a.head_size == b.head_size && a.rope_size == b.rope_size &&
-           a.vocabulary_size == b.vocabulary_size && a.context_length == b.context_length &&
-           a.rope_base == b.rope_base && a.rope_scale == b.rope_scale &&
-           a.norm_epsilon == b.norm_epsilon;
+bool same_shape(Hparams a, Hparams const& b) {
+    a.name = b.name;
+    return a == b;
 }
 
 }  // namespace
@@ -43,15 +34,25 @@ private:
     Status load_file(Gguf const& file);
     Status load_ends(Gguf const& file, ShardMark const& mark);
     Status load_rope(Gguf const& file);
+    Status load_divisors(Gguf const& file, std::string const& name, std::vector<float>& out);
     Result<LayerWeights> load_layer(Gguf const& file, std::size_t layer);
+    Status load_attention(Gguf const& file, std::string const& layer, LayerWeights& out);
+    Status load_feed_forward(Gguf const& file, std::string const& layer, LayerWeights& out);
+    Status load_experts(Gguf const& file, std::string const& layer, LayerWeights& out);
     Result<Matrix> matrix(Gguf const& file, std::string const& name, std::size_t rows,
                           std::size_t columns);
+    // The next `rows` rows of `whole`, which loses them: a tensor that is several matrices.
+    Matrix split(Matrix& whole, std::size_t rows);
+    Result<Matrix> experts(Gguf const& file, std::string const& name, std::size_t rows,
+                           std::size_t columns);
     Result<std::span<float const>> floats(Gguf const& file, std::string const& name,
                                           std::size_t count);
     Result<std::span<float const>> bias(Gguf const& file, std::string const& name,
                                         std::size_t count);
 
     std::shared_ptr<Model> model_{new Model()};
+    ArchitectureTraits const* traits_ = nullptr;
+    RopeDivisors divisors_;
     std::set<std::string_view> used_;  // tensor names of the present file
 };
 
@@ -64,12 +65,14 @@ Result<std::shared_ptr<Model const>> ModelLoader::load(std::vector<ByteView> con
         auto const hparams = KITH_TRY(read_hparams(file));
         if (&file == &model_->files_.front()) {
             model_->hparams_ = hparams;
+            traits_ = &architecture_traits(hparams.architecture);
             model_->layers_.resize(hparams.layers_count);
         } else if (!same_shape(hparams, model_->hparams_)) {
             return fail(Code::invalid, "the files belong to different models");
         }
         KITH_TRY(load_file(file));
     }
+    model_->ropes_ = make_rope_tables(model_->hparams_, divisors_);
     model_->mappings_ = std::move(mappings);
     return std::shared_ptr<Model const>(std::move(model_));
 }
@@ -113,37 +116,127 @@ Status ModelLoader::load_ends(Gguf const& file, ShardMark const& mark) {
     return {};
 }
 
-// Llama 3's long-context scaling: one divisor per pair of a head's elements, the same for all
-// layers.
+// Divisors of frequencies, the same for all layers: those of Llama 3.1's scaling, or longrope's two
+// lists.
 Status ModelLoader::load_rope(Gguf const& file) {
-    if (file.find_tensor("rope_freqs.weight") == nullptr) return {};
-    auto const divisors =
-        KITH_TRY(floats(file, "rope_freqs.weight", model_->hparams_.rope_size / 2));
+    bool const has_long = file.find_tensor("rope_factors_long.weight") != nullptr;
+    bool const has_short = file.find_tensor("rope_factors_short.weight") != nullptr;
+    bool const has_one = file.find_tensor("rope_freqs.weight") != nullptr;
+    if (has_long != has_short || (has_long && has_one))
+        return fail(Code::invalid, "rope_factors_long and rope_factors_short come together");
+    if (has_one) return load_divisors(file, "rope_freqs.weight", divisors_.usual);
+    if (!has_long) return {};
+    KITH_TRY(load_divisors(file, "rope_factors_short.weight", divisors_.usual));
+    return load_divisors(file, "rope_factors_long.weight", divisors_.longer);
+}
+
+Status ModelLoader::load_divisors(Gguf const& file, std::string const& name,
+                                  std::vector<float>& out) {
+    auto const divisors = KITH_TRY(floats(file, name, model_->hparams_.rope_size / 2));
     for (auto const divisor : divisors)
         if (!std::isfinite(divisor) || divisor <= 0)
-            return fail(Code::invalid, "rope_freqs.weight holds a number that is not positive");
-    if (!model_->rope_divisors_.empty() && !std::ranges::equal(divisors, model_->rope_divisors_))
-        return fail(Code::invalid, "the files belong to different models (rope_freqs.weight)");
-    model_->rope_divisors_.assign(divisors.begin(), divisors.end());
+            return fail(Code::invalid, name + " holds a number that is not positive");
+    if (!out.empty() && !std::ranges::equal(divisors, out))
+        return fail(Code::invalid, "the files belong to different models (" + name + ")");
+    out.assign(divisors.begin(), divisors.end());
     return {};
 }
 
 Result<LayerWeights> ModelLoader::load_layer(Gguf const& file, std::size_t layer) {
-    auto const& h = model_->hparams_;
-    auto const name = [layer](char const* rest) { return layer_tensor(layer, rest); };
+    auto const prefix = "blk." + std::to_string(layer) + ".";
     LayerWeights out;
+    KITH_TRY(load_attention(file, prefix, out));
+    if (traits_->has_experts) {
+        KITH_TRY(load_experts(file, prefix, out));
+    } else {
+        KITH_TRY(load_feed_forward(file, prefix, out));
+    }
+    return out;
+}
+
+Status ModelLoader::load_attention(Gguf const& file, std::string const& layer, LayerWeights& out) {
+    auto const& h = model_->hparams_;
+    auto const name = [&layer](char const* rest) { return layer + rest; };
     out.attention_norm = KITH_TRY(floats(file, name("attn_norm.weight"), h.hidden_size));
-    out.query = KITH_TRY(matrix(file, name("attn_q.weight"), h.query_size(), h.hidden_size));
-    out.key = KITH_TRY(matrix(file, name("attn_k.weight"), h.kv_size(), h.hidden_size));
-    out.value = KITH_TRY(matrix(file, name("attn_v.weight"), h.kv_size(), h.hidden_size));
+    if (traits_->is_fused) {
+        auto all = KITH_TRY(
+            matrix(file, name("attn_qkv.weight"), h.query_size() + 2 * h.kv_size(), h.hidden_size));
+        out.query = split(all, h.query_size());
+        out.key = split(all, h.kv_size());
+        out.value = split(all, h.kv_size());
+    } else {
+        out.query = KITH_TRY(matrix(file, name("attn_q.weight"), h.query_size(), h.hidden_size));
+        out.key = KITH_TRY(matrix(file, name("attn_k.weight"), h.kv_size(), h.hidden_size));
+        out.value = KITH_TRY(matrix(file, name("attn_v.weight"), h.kv_size(), h.hidden_size));
+        out.query_bias = KITH_TRY(bias(file, name("attn_q.bias"), h.query_size()));
+        out.key_bias = KITH_TRY(bias(file, name("attn_k.bias"), h.kv_size()));
+        out.value_bias = KITH_TRY(bias(file, name("attn_v.bias"), h.kv_size()));
+    }
+    if (traits_->has_head_norms) {
+        out.query_norm = KITH_TRY(floats(file, name("attn_q_norm.weight"), h.head_size));
+        out.key_norm = KITH_TRY(floats(file, name("attn_k_norm.weight"), h.head_size));
+    }
     out.output = KITH_TRY(matrix(file, name("attn_output.weight"), h.hidden_size, h.query_size()));
-    out.query_bias = KITH_TRY(bias(file, name("attn_q.bias"), h.query_size()));
-    out.key_bias = KITH_TRY(bias(file, name("attn_k.bias"), h.kv_size()));
-    out.value_bias = KITH_TRY(bias(file, name("attn_v.bias"), h.kv_size()));
+    if (traits_->has_post_norms)
+        out.attention_post_norm =
+            KITH_TRY(floats(file, name("post_attention_norm.weight"), h.hidden_size));
+    return {};
+}
+
+Status ModelLoader::load_feed_forward(Gguf const& file, std::string const& layer,
+                                      LayerWeights& out) {
+    auto const& h = model_->hparams_;
+    auto const name = [&layer](char const* rest) { return layer + rest; };
+    auto const size = h.feed_forward_size;
     out.feed_forward_norm = KITH_TRY(floats(file, name("ffn_norm.weight"), h.hidden_size));
-    out.gate = KITH_TRY(matrix(file, name("ffn_gate.weight"), h.feed_forward_size, h.hidden_size));
-    out.up = KITH_TRY(matrix(file, name("ffn_up.weight"), h.feed_forward_size, h.hidden_size));
-    out.down = KITH_TRY(matrix(file, name("ffn_down.weight"), h.hidden_size, h.feed_forward_size));
+    if (traits_->is_fused) {
+        auto both = KITH_TRY(matrix(file, name("ffn_up.weight"), 2 * size, h.hidden_size));
+        out.gate = split(both, size);
+        out.up = split(both, size);
+    } else {
+        out.gate = KITH_TRY(matrix(file, name("ffn_gate.weight"), size, h.hidden_size));
+        out.up = KITH_TRY(matrix(file, name("ffn_up.weight"), size, h.hidden_size));
+    }
+    out.down = KITH_TRY(matrix(file, name("ffn_down.weight"), h.hidden_size, size));
+    if (traits_->has_post_norms)
+        out.feed_forward_post_norm =
+            KITH_TRY(floats(file, name("post_ffw_norm.weight"), h.hidden_size));
+    return {};
+}
+
+Status ModelLoader::load_experts(Gguf const& file, std::string const& layer, LayerWeights& out) {
+    auto const& h = model_->hparams_;
+    auto const name = [&layer](char const* rest) { return layer + rest; };
+    auto const size = h.expert_size;
+    out.feed_forward_norm = KITH_TRY(floats(file, name("ffn_norm.weight"), h.hidden_size));
+    out.router =
+        KITH_TRY(matrix(file, name("ffn_gate_inp.weight"), h.experts_count, h.hidden_size));
+    auto gates = KITH_TRY(experts(file, name("ffn_gate_exps.weight"), size, h.hidden_size));
+    auto ups = KITH_TRY(experts(file, name("ffn_up_exps.weight"), size, h.hidden_size));
+    auto downs = KITH_TRY(experts(file, name("ffn_down_exps.weight"), h.hidden_size, size));
+    for (std::size_t i = 0; i < h.experts_count; ++i)
+        out.experts.push_back({.gate = split(gates, size),
+                               .up = split(ups, size),
+                               .down = split(downs, h.hidden_size)});
+    return {};
+}
+
+Result<Matrix> ModelLoader::experts(Gguf const& file, std::string const& name, std::size_t rows,
+                                    std::size_t columns) {
+    auto const count = model_->hparams_.experts_count;
+    auto const* const tensor = file.find_tensor(name);
+    if (tensor != nullptr && (tensor->shape.size() != 3 || tensor->shape[2] != count))
+        return fail(Code::invalid,
+                    "tensor \"" + name + "\" is not that of " + std::to_string(count) + " experts");
+    return matrix(file, name, rows * count, columns);
+}
+
+Matrix ModelLoader::split(Matrix& whole, std::size_t rows) {
+    auto out = whole;
+    out.rows = rows;
+    out.index = model_->matrices_count_++;
+    whole.data += rows * whole.row_stride;
+    whole.rows -= rows;
     return out;
 }
 
@@ -187,8 +280,8 @@ Result<std::span<float const>> ModelLoader::floats(Gguf const& file, std::string
 // Qwen2 has biases on q, k and v; some llama files too.
 Result<std::span<float const>> ModelLoader::bias(Gguf const& file, std::string const& name,
                                                  std::size_t count) {
-    bool const required = model_->hparams_.architecture == Architecture::qwen2;
-    if (!required && file.find_tensor(name) == nullptr) return std::span<float const>{};
+    if (traits_->biases == Biases::optional && file.find_tensor(name) == nullptr)
+        return std::span<float const>{};
     return floats(file, name, count);
 }
 
@@ -240,9 +333,18 @@ std::vector<Matrix const*> Model::multiplied_matrices() const {
         if (layer)
             for (auto const* const matrix :
                  {&layer->query, &layer->key, &layer->value, &layer->output, &layer->gate,
-                  &layer->up, &layer->down})
-                out.push_back(matrix);
+                  &layer->up, &layer->down, &layer->router})
+                if (matrix->data != nullptr) out.push_back(matrix);
     if (head_) out.push_back(&*head_);
+    return out;
+}
+
+std::vector<Matrix const*> Model::expert_matrices() const {
+    std::vector<Matrix const*> out;
+    for (auto const& layer : layers_)
+        if (layer)
+            for (auto const& expert : layer->experts)
+                out.insert(out.end(), {&expert.gate, &expert.up, &expert.down});
     return out;
 }
 

@@ -10,6 +10,7 @@
 #include "infer/gguf.h"
 #include "infer/hparams.h"
 #include "infer/mapped_file.h"
+#include "infer/rope.h"
 
 namespace kith::infer {
 
@@ -25,12 +26,20 @@ struct Matrix {
     std::size_t index = 0;  // of all matrices of its model
 };
 
-// Weights of one layer. Empty spans: the architecture has no such bias.
+struct ExpertWeights {
+    Matrix gate, up, down;
+};
+
+// Weights of one layer. Empty spans and vectors: the architecture has no such thing.
 struct LayerWeights {
     std::span<float const> attention_norm, feed_forward_norm;
+    std::span<float const> attention_post_norm, feed_forward_post_norm;
+    std::span<float const> query_norm, key_norm;  // of each head
     Matrix query, key, value, output;
     std::span<float const> query_bias, key_bias, value_bias;
-    Matrix gate, up, down;
+    Matrix gate, up, down;               // empty with experts
+    Matrix router;                       // one row for each expert
+    std::vector<ExpertWeights> experts;  // what the router chooses among
 };
 
 struct ModelInfo {
@@ -71,11 +80,14 @@ public:
     [[nodiscard]] bool has_head() const { return head_.has_value(); }
 
     // For packed copies (packed/weights.h): how many matrices there are, those that rows are
-    // multiplied with (all but the embedding, unless it is the head too), and that one of them is
-    // not read again soon: its pages of a mapped file may be dropped; they come back when touched.
+    // multiplied with (all but the embedding, unless it is the head too, and experts), and that one
+    // of them is not read again soon: its pages of a mapped file may be dropped; they come back
+    // when touched.
     [[nodiscard]] std::size_t matrices_count() const { return matrices_count_; }
     [[nodiscard]] std::vector<Matrix const*> multiplied_matrices() const;
     void give_back(Matrix const& matrix) const;
+    // Experts that no token chooses are never read, so nothing should be prepared before its use.
+    [[nodiscard]] std::vector<Matrix const*> expert_matrices() const;
 
 private:
     friend class ModelLoader;
@@ -89,7 +101,7 @@ private:
     std::optional<Matrix> embedding_;
     std::optional<Matrix> head_;
     std::span<float const> output_norm_;
-    std::vector<float> rope_divisors_;  // rope_freqs.weight; empty: all 1
+    RopeTables ropes_;
     std::size_t weight_bytes_ = 0;
     std::size_t matrices_count_ = 0;
 };

@@ -244,7 +244,8 @@ Result<std::string> model_logits(LogitsOptions const& options) {
     if (options.tokens.empty() || options.tokens.size() > tool_tokens_max)
         return fail(Code::invalid, "logits: 1 to 65536 token ids");
     StageOptions const stage{.threads = options.threads, .isa = options.isa};
-    auto run = KITH_TRY(Run::create(options.path, stage, options.tokens.size()));
+    auto const positions = std::max(options.positions_max, options.tokens.size());
+    auto run = KITH_TRY(Run::create(options.path, stage, positions));
     KITH_TRY(run.feed(options.tokens));
     auto const tokenizer = open_tokenizer(*run.model);
     return json::serialize(

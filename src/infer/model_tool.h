@@ -40,6 +40,7 @@ struct LogitsOptions {
     std::string path = {};
     std::vector<TokenId> tokens = {};  // must not be empty
     std::size_t top_k = 10;
+    std::size_t positions_max = 0;  // room in the cache (longrope looks at it); 0: for the tokens
     std::size_t threads = 1;
     Isa isa = Isa::detected;
 };

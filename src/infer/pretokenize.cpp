@@ -157,6 +157,7 @@ std::span<Rule const> rules_of(PreTokenizer rules) {
         case PreTokenizer::plain:
             return plain;
         case PreTokenizer::llama3:
+        case PreTokenizer::dbrx:
             return llama3;
         case PreTokenizer::qwen2:
             return qwen2;
@@ -191,6 +192,7 @@ std::optional<PreTokenizer> find_pre_tokenizer(std::string_view name) {
     if (name == "gpt-2" || name == "gpt2") return PreTokenizer::gpt2;
     if (name == "default") return PreTokenizer::plain;
     if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") return PreTokenizer::llama3;
+    if (name == "dbrx" || name == "smaug-bpe") return PreTokenizer::dbrx;
     if (name == "qwen2" || name == "deepseek-r1-qwen") return PreTokenizer::qwen2;
     if (name == "smollm") return PreTokenizer::smollm;
     return std::nullopt;

@@ -17,6 +17,7 @@ enum class PreTokenizer {
     gpt2,    // "gpt-2": contractions, letters, numbers, others, each with a leading space
     plain,   // "default" or absent: llama.cpp's rules for files that name none
     llama3,  // "llama-bpe": numbers in threes, a leading non-letter joins a word
+    dbrx,    // "dbrx" (Phi 4), "smaug-bpe": the words of llama3, merged also where one is a token
     qwen2,   // "qwen2": as llama3, numbers one by one
     smollm,  // "smollm": numbers one by one, then gpt2
 };

@@ -7,47 +7,13 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "infer/block_formats.h"
-#include "infer/half.h"
 #include "infer/kernels.h"
+#include "infer/quantise_blocks.h"
 
 namespace kith::infer {
 namespace {
 
 constexpr std::size_t block32 = 32;
-constexpr std::size_t block256 = 256;
-
-void store_half(std::uint8_t* out, float value) {
-    base::store_le(base::MutableByteView(out, 2), float_to_half(value));
-}
-
-// Nearest whole number of value / step within [low, high]; 0 when step is 0 or the quotient is no
-// number.
-int nearest(float value, float step, int low, int high) {
-    if (step == 0) return std::clamp(0, low, high);
-    float const quotient = value / step;
-    if (!(std::fabs(quotient) < 1e6F)) return std::clamp(0, low, high);
-    return std::clamp(static_cast<int>(std::lround(quotient)), low, high);
-}
-
-// Q4_K: scale and min number i of the 12 packed bytes; see kernels_dot_blocks.h.
-std::array<std::uint8_t, 2> scale_and_min(std::uint8_t const* packed, std::size_t i) {
-    if (i < 4)
-        return {static_cast<std::uint8_t>(packed[i] & 63),
-                static_cast<std::uint8_t>(packed[i + 4] & 63)};
-    return {static_cast<std::uint8_t>((packed[i + 4] & 15) | ((packed[i - 4] >> 6) << 4)),
-            static_cast<std::uint8_t>((packed[i + 4] >> 4) | ((packed[i] >> 6) << 4))};
-}
-
-void pack_scale_and_min(std::uint8_t* packed, std::size_t i, unsigned scale, unsigned min) {
-    if (i < 4) {
-        packed[i] = static_cast<std::uint8_t>(packed[i] | scale);
-        packed[i + 4] = static_cast<std::uint8_t>(packed[i + 4] | min);
-        return;
-    }
-    packed[i + 4] = static_cast<std::uint8_t>((scale & 15U) | ((min & 15U) << 4U));
-    packed[i - 4] = static_cast<std::uint8_t>(packed[i - 4] | ((scale >> 4U) << 6U));
-    packed[i] = static_cast<std::uint8_t>(packed[i] | ((min >> 4U) << 6U));
-}
 
 void read_q8_0(std::uint8_t const* in, float* out) {
     float const scale = load_half(in);
@@ -63,33 +29,6 @@ void read_q4_0(std::uint8_t const* in, float* out) {
     }
 }
 
-void read_q4_k(std::uint8_t const* in, float* out) {
-    float const d = load_half(in);
-    float const dmin = load_half(in + 2);
-    for (std::size_t s = 0; s < 8; ++s) {
-        auto const [scale, min] = scale_and_min(in + 4, s);
-        auto const* const packed = in + 16 + 32 * (s / 2);
-        for (std::size_t i = 0; i < 32; ++i) {
-            int const nibble = s % 2 == 0 ? packed[i] & 15 : packed[i] >> 4;
-            out[32 * s + i] = d * static_cast<float>(scale) * static_cast<float>(nibble) -
-                              dmin * static_cast<float>(min);
-        }
-    }
-}
-
-void read_q6_k(std::uint8_t const* in, float* out) {
-    float const d = load_half(in + 208);
-    for (std::size_t e = 0; e < block256; ++e) {
-        auto const half_index = e / 128;
-        auto const part = e / 32 % 4;
-        auto const i = e % 32;
-        int const low = in[64 * half_index + 32 * (part % 2) + i] >> (4 * (part / 2)) & 15;
-        int const high = in[128 + 32 * half_index + i] >> (2 * part) & 3;
-        auto const scale = static_cast<float>(static_cast<std::int8_t>(in[192 + e / 16]));
-        out[e] = d * scale * static_cast<float>((low | high << 4) - 32);
-    }
-}
-
 // Bits 4 of the 32 values are in bytes 2 to 5.
 void read_q5_0(std::uint8_t const* in, float* out) {
     float const scale = load_half(in);
@@ -100,22 +39,30 @@ void read_q5_0(std::uint8_t const* in, float* out) {
     }
 }
 
+// {d, m, nibbles[16]}; m is added to all.
+void read_q4_1(std::uint8_t const* in, float* out) {
+    float const scale = load_half(in);
+    float const min = load_half(in + 2);
+    for (std::size_t i = 0; i < block32; ++i)
+        out[i] = scale * static_cast<float>(in[4 + i % 16] >> (4 * (i / 16)) & 15) + min;
+}
+
+// {d, m, bits 4[4], nibbles[16]}
+void read_q5_1(std::uint8_t const* in, float* out) {
+    float const scale = load_half(in);
+    float const min = load_half(in + 2);
+    for (std::size_t i = 0; i < block32; ++i) {
+        int const low = in[8 + i % 16] >> (4 * (i / 16)) & 15;
+        int const high = in[4 + i / 8] >> (i % 8) & 1;
+        out[i] = scale * static_cast<float>(low | high << 4) + min;
+    }
+}
+
 void read_iq4_nl(std::uint8_t const* in, float* out) {
     float const scale = load_half(in);
     for (std::size_t i = 0; i < block32; ++i) {
         int const nibble = in[2 + i % 16] >> (4 * (i / 16)) & 15;
         out[i] = scale * static_cast<float>(iq4_nl_values[nibble]);
-    }
-}
-
-// Q3_K: {high bits[32], low pairs[64], scales[12], half d}; a high bit that is not set is minus 4.
-void read_q3_k(std::uint8_t const* in, float* out) {
-    float const d = load_half(in + 108);
-    for (std::size_t e = 0; e < block256; ++e) {
-        int const low = in[32 + 32 * (e / 128) + e % 32] >> (2 * (e / 32 % 4)) & 3;
-        int const high = in[e % 32] >> (e / 32) & 1;
-        auto const scale = static_cast<float>(q3_k_scale(in + 96, e / 16));
-        out[e] = d * scale * static_cast<float>((low | high << 2) - 4);
     }
 }
 
@@ -141,53 +88,6 @@ void write_q4_0(float const* in, std::uint8_t* out) {
     }
 }
 
-void write_q4_k(float const* in, std::uint8_t* out) {
-    std::fill_n(out, 144, std::uint8_t{0});
-    std::array<float, 8> scales{};
-    std::array<float, 8> mins{};
-    for (std::size_t s = 0; s < 8; ++s) {
-        auto const [low, high] = std::minmax_element(in + 32 * s, in + 32 * s + 32);
-        mins[s] = -std::min(*low, 0.0F);
-        scales[s] = (std::max(*high, 0.0F) + mins[s]) / 15;
-    }
-    store_half(out, *std::ranges::max_element(scales) / 63);
-    store_half(out + 2, *std::ranges::max_element(mins) / 63);
-    float const d = load_half(out);
-    float const dmin = load_half(out + 2);
-    for (std::size_t s = 0; s < 8; ++s) {
-        int const scale = nearest(scales[s], d, 0, 63);
-        int const min = nearest(mins[s], dmin, 0, 63);
-        pack_scale_and_min(out + 4, s, static_cast<unsigned>(scale), static_cast<unsigned>(min));
-        auto* const packed = out + 16 + 32 * (s / 2);
-        for (std::size_t i = 0; i < 32; ++i) {
-            float const shifted = in[32 * s + i] + dmin * static_cast<float>(min);
-            int const nibble = nearest(shifted, d * static_cast<float>(scale), 0, 15);
-            packed[i] = static_cast<std::uint8_t>(packed[i] | (s % 2 == 0 ? nibble : nibble << 4));
-        }
-    }
-}
-
-void write_q6_k(float const* in, std::uint8_t* out) {
-    std::fill_n(out, 210, std::uint8_t{0});
-    std::array<float, 16> scales{};
-    for (std::size_t s = 0; s < 16; ++s)
-        for (std::size_t i = 0; i < 16; ++i)
-            scales[s] = std::max(scales[s], std::fabs(in[16 * s + i]) / 31);
-    store_half(out + 208, *std::ranges::max_element(scales) / 127);
-    float const d = load_half(out + 208);
-    for (std::size_t e = 0; e < block256; ++e) {
-        int const scale = nearest(scales[e / 16], d, 0, 127);
-        out[192 + e / 16] = static_cast<std::uint8_t>(scale);
-        int const value = nearest(in[e], d * static_cast<float>(scale), -32, 31) + 32;
-        auto const half_index = e / 128;
-        auto const part = e / 32 % 4;
-        auto& low = out[64 * half_index + 32 * (part % 2) + e % 32];
-        auto& high = out[128 + 32 * half_index + e % 32];
-        low = static_cast<std::uint8_t>(low | (value & 15) << (4 * (part / 2)));
-        high = static_cast<std::uint8_t>(high | (value >> 4) << (2 * part));
-    }
-}
-
 void write_q5_0(float const* in, std::uint8_t* out) {
     std::fill_n(out, 22, std::uint8_t{0});
     float const* const peak = std::max_element(
@@ -198,6 +98,35 @@ void write_q5_0(float const* in, std::uint8_t* out) {
         int const value = nearest(in[i], scale, -16, 15) + 16;
         auto& low = out[6 + i % 16];
         auto& high = out[2 + i / 8];
+        low = static_cast<std::uint8_t>(low | (value & 15) << (4 * (i / 16)));
+        high = static_cast<std::uint8_t>(high | (value >> 4) << (i % 8));
+    }
+}
+
+// The smallest value is exact, so is about the largest.
+void write_d_and_m(float const* in, int largest, std::uint8_t* out) {
+    auto const [low, high] = std::minmax_element(in, in + block32);
+    store_half(out, (*high - *low) / static_cast<float>(largest));
+    store_half(out + 2, *low);
+}
+
+void write_q4_1(float const* in, std::uint8_t* out) {
+    std::fill_n(out, 20, std::uint8_t{0});
+    write_d_and_m(in, 15, out);
+    for (std::size_t i = 0; i < block32; ++i) {
+        int const value = nearest(in[i] - load_half(out + 2), load_half(out), 0, 15);
+        auto& byte = out[4 + i % 16];
+        byte = static_cast<std::uint8_t>(byte | value << (4 * (i / 16)));
+    }
+}
+
+void write_q5_1(float const* in, std::uint8_t* out) {
+    std::fill_n(out, 24, std::uint8_t{0});
+    write_d_and_m(in, 31, out);
+    for (std::size_t i = 0; i < block32; ++i) {
+        int const value = nearest(in[i] - load_half(out + 2), load_half(out), 0, 31);
+        auto& low = out[8 + i % 16];
+        auto& high = out[4 + i / 8];
         low = static_cast<std::uint8_t>(low | (value & 15) << (4 * (i / 16)));
         high = static_cast<std::uint8_t>(high | (value >> 4) << (i % 8));
     }
@@ -218,31 +147,6 @@ void write_iq4_nl(float const* in, std::uint8_t* out) {
     }
 }
 
-void write_q3_k(float const* in, std::uint8_t* out) {
-    std::fill_n(out, 110, std::uint8_t{0});
-    std::array<float, 16> scales{};
-    for (std::size_t s = 0; s < 16; ++s)
-        for (std::size_t i = 0; i < 16; ++i)
-            scales[s] = std::max(scales[s], std::fabs(in[16 * s + i]) / 4);
-    store_half(out + 108, *std::ranges::max_element(scales) / 31);
-    float const d = load_half(out + 108);
-    for (std::size_t s = 0; s < 16; ++s) {
-        int const packed = nearest(scales[s], d, 0, 31) + 32;
-        auto& low = out[96 + s % 8];
-        auto& high = out[104 + s % 4];
-        low = static_cast<std::uint8_t>(low | (packed & 15) << (4 * (s / 8)));
-        high = static_cast<std::uint8_t>(high | (packed >> 4) << (2 * (s / 4)));
-    }
-    for (std::size_t e = 0; e < block256; ++e) {
-        float const step = d * static_cast<float>(q3_k_scale(out + 96, e / 16));
-        int const value = nearest(in[e], step, -4, 3) + 4;
-        auto& low = out[32 + 32 * (e / 128) + e % 32];
-        auto& high = out[e % 32];
-        low = static_cast<std::uint8_t>(low | (value & 3) << (2 * (e / 32 % 4)));
-        high = static_cast<std::uint8_t>(high | (value >> 2) << (e / 32));
-    }
-}
-
 using ReadBlock = void (*)(std::uint8_t const*, float*);
 using WriteBlock = void (*)(float const*, std::uint8_t*);
 
@@ -254,6 +158,10 @@ ReadBlock read_block(TensorType type) {
     if (type == TensorType::q5_0) return read_q5_0;
     if (type == TensorType::iq4_nl) return read_iq4_nl;
     if (type == TensorType::q3_k) return read_q3_k;
+    if (type == TensorType::q4_1) return read_q4_1;
+    if (type == TensorType::q5_1) return read_q5_1;
+    if (type == TensorType::q5_k) return read_q5_k;
+    if (type == TensorType::q2_k) return read_q2_k;
     return nullptr;
 }
 
@@ -265,6 +173,10 @@ WriteBlock write_block(TensorType type) {
     if (type == TensorType::q5_0) return write_q5_0;
     if (type == TensorType::iq4_nl) return write_iq4_nl;
     if (type == TensorType::q3_k) return write_q3_k;
+    if (type == TensorType::q4_1) return write_q4_1;
+    if (type == TensorType::q5_1) return write_q5_1;
+    if (type == TensorType::q5_k) return write_q5_k;
+    if (type == TensorType::q2_k) return write_q2_k;
     return nullptr;
 }
 

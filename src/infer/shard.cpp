@@ -211,9 +211,10 @@ Result<Manifest> cut_model(std::string const& model_path, std::string const& fol
     if (file.find("kith.shard.layer_begin") != nullptr)
         return fail(Code::invalid, "this file is a shard already");
     // Whatever loads whole also loads in parts; what does not is refused here and not at its
-    // members. The one tensor whose numbers that looks at:
-    if (auto const* divisors = file.find_tensor("rope_freqs.weight"))
-        KITH_TRY(source.load(divisors->data));
+    // members. The tensors whose numbers that looks at:
+    for (auto const* const name :
+         {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"})
+        if (auto const* divisors = file.find_tensor(name)) KITH_TRY(source.load(divisors->data));
     KITH_TRY(Model::load_views({source.bytes()}));
     auto const plan = options.plan ? KITH_TRY(options.plan(hparams.layers_count))
                                    : default_shard_plan(hparams.layers_count, 1);

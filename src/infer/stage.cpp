@@ -114,6 +114,8 @@ Status Stage::embed(std::span<TokenId const> tokens, std::span<float> out) {
         dequantise_row(matrix.type,
                        matrix.data + static_cast<std::size_t>(tokens[i]) * matrix.row_stride,
                        out.subspan(i * matrix.columns, matrix.columns));
+    if (auto const scale = model.hparams_.embedding_scale; scale != 1.0F)
+        for (auto& value : out) value *= scale;
     return {};
 }
 
@@ -181,6 +183,8 @@ Status Stage::logits(std::span<float const> hidden_rows, std::span<float> out) {
     state.normalise(hidden_rows, model.output_norm_, state.normed.data());
     state.set_input(std::span(state.normed).first(hidden_rows.size()), head.columns, {&head});
     state.multiply({{&head, out.data(), head.rows}});
+    if (auto const cap = model.hparams_.logits_cap; cap != 0)
+        state.kernels->soft_cap(out.data(), out.size(), cap);
     if (!all_finite(out)) return fail(Code::invalid, "logits: a result is not a finite number");
     return {};
 }

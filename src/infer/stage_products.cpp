@@ -27,6 +27,8 @@ Status Stage::State::take_scratch() {
     std::size_t size = 0;
     for (auto const* const matrix : model->multiplied_matrices())
         if (can_pack(matrix->type)) size = std::max(size, chunk_bytes(*matrix));
+    for (auto const* const matrix : model->expert_matrices())
+        if (can_pack(matrix->type)) size = std::max(size, chunk_bytes(*matrix));
     try {
         for (auto& buffer : scratch) buffer.resize(size);
     } catch (std::bad_alloc const&) {

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "infer/gguf_writer.h"
+#include "infer/stage_test_support.h"
 #include "infer/synth.h"
 
 namespace kith::infer {
@@ -20,63 +21,13 @@ namespace {
 using base::Bytes;
 using base::Code;
 
-std::shared_ptr<Model const> load(Bytes const& file) {
-    auto model = Model::load_views({file});
-    if (!model) FAIL(model.error().message);
-    return std::move(model).value();
-}
-
-Stage make_stage(std::shared_ptr<Model const> model, StageOptions options = {}) {
-    auto stage = Stage::create(std::move(model), options);
-    if (!stage) FAIL(stage.error().message);
-    return std::move(stage).value();
-}
-
-KvCache make_cache(Model const& model, LayerRange range, std::size_t positions) {
-    auto cache = KvCache::create(model.hparams(), range, positions);
-    if (!cache) FAIL(cache.error().message);
-    return std::move(cache).value();
-}
-
-std::vector<TokenId> some_tokens(std::size_t count) {
-    std::vector<TokenId> out;
-    for (std::size_t i = 0; i < count; ++i)
-        out.push_back(static_cast<TokenId>((i * 37 + 11) % 512));
-    return out;
-}
-
-// Logits after the last token, computed through the layer cuts given, `batch` tokens at a time.
-std::vector<float> run(std::shared_ptr<Model const> const& model, std::vector<std::size_t> cuts,
-                       std::size_t batch, StageOptions options = {}) {
-    auto const& h = model->hparams();
-    auto stage = make_stage(model, options);
-    cuts.push_back(h.layers_count);
-    std::vector<KvCache> caches;
-    std::size_t begin = 0;
-    auto const tokens = some_tokens(19);
-    for (auto const end : cuts) {
-        caches.push_back(make_cache(*model, {begin, end}, tokens.size()));
-        begin = end;
-    }
-    std::vector<float> hidden;
-    for (std::size_t at = 0; at < tokens.size(); at += batch) {
-        auto const count = std::min(batch, tokens.size() - at);
-        hidden.resize(count * h.hidden_size);
-        REQUIRE(stage.embed(std::span(tokens).subspan(at, count), hidden).has_value());
-        for (auto& cache : caches)
-            REQUIRE(stage.forward(cache, hidden, at, cache.layers()).has_value());
-    }
-    std::vector<float> logits(h.vocabulary_size);
-    REQUIRE(stage.logits(std::span(hidden).last(h.hidden_size), logits).has_value());
-    return logits;
-}
-
 TEST_CASE("S76: any cut, batch size, thread count and instruction set gives the same bits") {
     for (auto const architecture : {Architecture::llama, Architecture::qwen2})
         for (auto const type :
              {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0,
               TensorType::q4_0, TensorType::q4_k, TensorType::q6_k, TensorType::q5_0,
-              TensorType::iq4_nl, TensorType::q3_k}) {
+              TensorType::iq4_nl, TensorType::q3_k, TensorType::q4_1, TensorType::q5_1,
+              TensorType::q5_k, TensorType::q2_k}) {
             CAPTURE(architecture_name(architecture));
             CAPTURE(type_traits(type).name);
             auto const file = synthesise(
@@ -341,66 +292,6 @@ TEST_CASE("sizes of caches and thread counts are limited") {
     CHECK(KvCache::create(large, {0, 2}, context_length_max).error().code == Code::too_large);
     CHECK(Stage::create(model, {.threads = 0}).error().code == Code::invalid);
     CHECK(Stage::create(model, {.threads = threads_count_max + 1}).error().code == Code::invalid);
-}
-
-// A model file with one thing changed before it is written.
-struct Doctored {
-    std::string architecture = "llama";
-    std::string drop = {};  // a tensor's name, as the next two
-    std::string add = {};
-    std::string retype = {};
-    std::string key = {};  // metadata set to `value`
-    std::uint32_t value = 0;
-
-    [[nodiscard]] base::Error refusal() const {
-        auto const source = synthesise(SynthShape{.layers_count = 1});
-        auto const file = Gguf::parse(*source);
-        GgufWriter writer;
-        for (auto const& [name, entry] : file->values())
-            if (name != key && name != "general.architecture") writer.add_value(name, entry);
-        writer.add_string("general.architecture", architecture);
-        if (!key.empty()) writer.add_unsigned(key, value);
-        Bytes const floats(4096, 0);
-        for (auto const& tensor : file->tensors()) {
-            if (tensor.name == drop) continue;
-            if (tensor.name == retype) {
-                writer.add_tensor(tensor.name, TensorType::i8, {1},
-                                  base::ByteView(floats).first(1));
-                continue;
-            }
-            writer.add_tensor(tensor.name, tensor.type, tensor.shape, tensor.data);
-        }
-        if (!add.empty())
-            writer.add_tensor(add, TensorType::f32, {4}, base::ByteView(floats).first(16));
-        auto const bytes = writer.to_bytes();
-        auto const model = Model::load_views({bytes});
-        REQUIRE_FALSE(model.has_value());
-        return model.error();
-    }
-};
-
-TEST_CASE("what the engine cannot compute is refused by name") {
-    auto const names = [](base::Error const& error, std::string_view what) {
-        return error.message.find(what) != std::string::npos;
-    };
-    CHECK(names(Doctored{.architecture = "mamba"}.refusal(), "\"mamba\""));
-    CHECK(names(Doctored{.drop = "blk.0.ffn_up.weight"}.refusal(), "blk.0.ffn_up.weight"));
-    CHECK(names(Doctored{.drop = "token_embd.weight"}.refusal(), "token_embd.weight"));
-    CHECK(names(Doctored{.drop = "output_norm.weight"}.refusal(), "output_norm.weight"));
-    CHECK(names(Doctored{.add = "blk.0.attn_q_norm.weight"}.refusal(), "attn_q_norm"));
-    CHECK(names(Doctored{.add = "blk.1.attn_q.weight"}.refusal(), "blk.1.attn_q.weight"));
-    CHECK(names(Doctored{.retype = "blk.0.attn_k.weight"}.refusal(), "I8"));
-    CHECK(names(Doctored{.architecture = "qwen2"}.refusal(), "qwen2.block_count"));
-    CHECK(names(Doctored{.key = "llama.expert_count", .value = 8}.refusal(), "experts"));
-    CHECK(names(Doctored{.key = "llama.block_count", .value = 2}.refusal(), "blk.1."));
-    CHECK(names(Doctored{.key = "llama.block_count", .value = 4000000000}.refusal(), "limit"));
-    CHECK(names(Doctored{.key = "llama.block_count", .value = 0}.refusal(), "is 0"));
-    CHECK(names(Doctored{.key = "llama.embedding_length", .value = 128}.refusal(), "rope"));
-    CHECK(names(Doctored{.key = "llama.attention.head_count", .value = 3}.refusal(), "divide"));
-    CHECK(names(Doctored{.key = "llama.attention.head_count_kv", .value = 3}.refusal(), "divide"));
-    CHECK(names(Doctored{.key = "llama.rope.dimension_count", .value = 63}.refusal(), "odd"));
-    CHECK(names(Doctored{.key = "llama.vocab_size", .value = 5}.refusal(), "vocab_size"));
-    CHECK(names(Doctored{.key = "llama.rope.scaling.type", .value = 1}.refusal(), "rope scaling"));
 }
 
 TEST_CASE("a model file with NaN weights gives an error, not an answer") {

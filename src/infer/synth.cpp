@@ -1,15 +1,15 @@
 #include "infer/synth.h"
 
-#include <array>
+#include <algorithm>
+#include <bit>
 #include <cmath>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "infer/arch/architecture.h"
 #include "infer/kernels.h"
 #include "infer/sampler.h"
-#include "infer/unicode.h"
-#include "infer/vocabulary.h"
+#include "infer/synth_words.h"
 
 namespace kith::infer {
 namespace {
@@ -19,137 +19,34 @@ using base::fail;
 using base::Result;
 using base::Status;
 
-// Merges are learned from this; enough for words, digits and spaces to appear in every
-// pre-tokenizer's way.
-constexpr std::string_view sample_text =
-    "The quick brown fox jumps over the lazy dog. Members of a group pool their machines; the "
-    "model is split by "
-    "layers. What does the first machine see? It sees the answer and the prompt, it's theirs. "
-    "We'll say 2026, 12345 "
-    "and 1,000 times: there are other things than these, and then the other one.\n\nThe end of the "
-    "line.\n"
-    "  indented text, the same as before;  the answer is in the line. Other machines see nothing "
-    "of the text.\n";
-constexpr std::size_t merges_max = 160;
-constexpr std::size_t spm_pieces_max = 160;
-
-struct Words {
-    std::vector<std::string> tokens;
-    std::vector<std::int32_t> kinds;
-    std::vector<float> scores;
-    std::vector<std::string> merges;
-
-    void add(std::string text, TokenKind kind, float score) {
-        tokens.push_back(std::move(text));
-        kinds.push_back(static_cast<std::int32_t>(kind));
-        scores.push_back(score);
-    }
-};
-
-// Joins the most frequent neighbours (smallest pair among equals) until `count` pairs are found.
-std::vector<std::pair<std::string, std::string>> learn_pairs(
-    std::vector<std::vector<std::string>> words, std::size_t count) {
-    std::vector<std::pair<std::string, std::string>> pairs;
-    while (pairs.size() < count) {
-        std::map<std::pair<std::string, std::string>, std::size_t> counts;
-        for (auto const& word : words)
-            for (std::size_t i = 1; i < word.size(); ++i) ++counts[{word[i - 1], word[i]}];
-        auto best = counts.end();
-        for (auto it = counts.begin(); it != counts.end(); ++it)
-            if (best == counts.end() || it->second > best->second) best = it;
-        if (best == counts.end() || best->second < 2) break;
-        pairs.push_back(best->first);
-        auto const& [left, right] = pairs.back();
-        for (auto& word : words)
-            for (std::size_t i = 1; i < word.size(); ++i)
-                if (word[i - 1] == left && word[i] == right) {
-                    word[i - 1] += right;
-                    word.erase(word.begin() + static_cast<std::ptrdiff_t>(i));
-                }
-    }
-    return pairs;
+std::size_t head_size_of(SynthShape const& shape) {
+    return shape.head_size != 0 ? shape.head_size : shape.hidden_size / shape.heads_count;
 }
 
-PreTokenizer rules_of(SynthTokenizer tokenizer) {
-    if (tokenizer == SynthTokenizer::qwen2_bpe) return PreTokenizer::qwen2;
-    if (tokenizer == SynthTokenizer::llama3_bpe) return PreTokenizer::llama3;
-    return PreTokenizer::gpt2;
+bool has_windows(Architecture architecture) {
+    return architecture == Architecture::gemma2 || architecture == Architecture::gemma3 ||
+           architecture == Architecture::phi3;
 }
 
-Words bpe_words(PreTokenizer rules) {
-    Words out;
-    std::vector<std::vector<std::string>> words;
-    for (auto const word : split_words(rules, sample_text)) {
-        words.emplace_back();
-        for (char const c : word)
-            append_utf8(words.back().emplace_back(),
-                        byte_to_character(static_cast<std::uint8_t>(c)));
+void add_rope(GgufWriter& writer, SynthShape const& shape, std::string const& name) {
+    auto const original =
+        static_cast<std::uint32_t>(std::max<std::size_t>(shape.context_length / 4, 1));
+    switch (shape.rope) {
+        case SynthRope::plain:
+        case SynthRope::divisors:
+            return;
+        case SynthRope::linear:
+        case SynthRope::yarn:
+            writer.add_string(name + ".rope.scaling.type",
+                              shape.rope == SynthRope::yarn ? "yarn" : "linear");
+            writer.add_float(name + ".rope.scaling.factor", 4.0F);
+            writer.add_unsigned(name + ".rope.scaling.original_context_length", original);
+            return;
+        case SynthRope::longrope:
+            writer.add_unsigned(name + ".rope.scaling.original_context_length", original);
+            writer.add_float(name + ".rope.scaling.attn_factor", 1.19F);
+            return;
     }
-    for (unsigned byte = 0; byte < 256; ++byte) {
-        std::string text;
-        append_utf8(text, byte_to_character(static_cast<std::uint8_t>(byte)));
-        out.add(std::move(text), TokenKind::normal, 0);
-    }
-    for (auto const& [left, right] : learn_pairs(std::move(words), merges_max)) {
-        out.add(left + right, TokenKind::normal, 0);
-        out.merges.push_back(std::string(left).append(" ").append(right));
-    }
-    for (auto const* const text : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"})
-        out.add(text, TokenKind::control, 0);
-    out.add("<tool_call>", TokenKind::user_defined, 0);
-    return out;
-}
-
-Words spm_words() {
-    static constexpr char digits[] = "0123456789ABCDEF";
-    Words out;
-    out.add("<unk>", TokenKind::unknown, 0);
-    out.add("<s>", TokenKind::control, 0);
-    out.add("</s>", TokenKind::control, 0);
-    for (unsigned byte = 0; byte < 256; ++byte)
-        out.add(std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">", TokenKind::byte,
-                0);
-    std::vector<std::vector<std::string>> words(1);
-    for (char const c : sample_text) {
-        if (c == ' ' || c == '\n') words.emplace_back();
-        if (c != '\n')
-            words.back().push_back(c == ' ' ? std::string(spm_space) : std::string(1, c));
-    }
-    float score = 0;
-    for (auto const& [left, right] : learn_pairs(words, spm_pieces_max))
-        out.add(left + right, TokenKind::normal, score -= 1);
-    for (char c = '!'; c <= '~'; ++c) out.add(std::string(1, c), TokenKind::normal, score -= 1);
-    out.add(std::string(spm_space), TokenKind::normal, score - 1);
-    return out;
-}
-
-void add_tokenizer(GgufWriter& writer, SynthShape const& shape) {
-    bool const spm = shape.tokenizer == SynthTokenizer::spm;
-    auto words = spm ? spm_words() : bpe_words(rules_of(shape.tokenizer));
-    while (words.tokens.size() < shape.vocabulary_size)
-        words.add("[unused" + std::to_string(words.tokens.size()) + "]", TokenKind::unused, -1e6F);
-    writer.add_string("tokenizer.ggml.model", spm ? "llama" : "gpt2");
-    writer.add_strings("tokenizer.ggml.tokens", words.tokens);
-    writer.add_integers("tokenizer.ggml.token_type", words.kinds);
-    if (spm) {
-        writer.add_floats("tokenizer.ggml.scores", words.scores);
-        writer.add_unsigned("tokenizer.ggml.bos_token_id", 1);
-        writer.add_unsigned("tokenizer.ggml.eos_token_id", 2);
-        writer.add_unsigned("tokenizer.ggml.unknown_token_id", 0);
-        return;
-    }
-    auto const rules = rules_of(shape.tokenizer);
-    writer.add_string("tokenizer.ggml.pre", rules == PreTokenizer::qwen2    ? "qwen2"
-                                            : rules == PreTokenizer::llama3 ? "llama-bpe"
-                                                                            : "gpt-2");
-    writer.add_strings("tokenizer.ggml.merges", words.merges);
-    auto const first_control = static_cast<std::uint32_t>(256 + words.merges.size());
-    writer.add_unsigned("tokenizer.ggml.bos_token_id", first_control);
-    writer.add_unsigned("tokenizer.ggml.eos_token_id", first_control + 2);
-    writer.add_string("tokenizer.chat_template",
-                      "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + "
-                      "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}"
-                      "{{ '<|im_start|>assistant\\n' }}{% endif %}");
 }
 
 void add_shape(GgufWriter& writer, SynthShape const& shape) {
@@ -165,10 +62,25 @@ void add_shape(GgufWriter& writer, SynthShape const& shape) {
     add("feed_forward_length", shape.feed_forward_size);
     add("attention.head_count", shape.heads_count);
     add("attention.head_count_kv", shape.kv_heads_count);
-    add("rope.dimension_count", shape.hidden_size / shape.heads_count);
+    if (shape.head_size != 0) {
+        add("attention.key_length", shape.head_size);
+        add("attention.value_length", shape.head_size);
+    }
+    add("rope.dimension_count", head_size_of(shape));
     add("vocab_size", shape.vocabulary_size);
     writer.add_float(name + ".attention.layer_norm_rms_epsilon", 1e-5F);
     writer.add_float(name + ".rope.freq_base", 10000.0F);
+    if (has_windows(shape.architecture)) add("attention.sliding_window", shape.window);
+    if (shape.architecture == Architecture::gemma2) {
+        writer.add_float(name + ".attn_logit_softcapping", 5.0F);  // low enough to be felt
+        writer.add_float(name + ".final_logit_softcapping", 3.0F);
+    }
+    if (architecture_traits(shape.architecture).has_experts) {
+        add("expert_count", shape.experts_count);
+        add("expert_used_count", shape.experts_used);
+        add("expert_feed_forward_length", shape.expert_size);
+    }
+    add_rope(writer, shape, name);
 }
 
 // Values with the variance 1 / columns, as trained layers have roughly, so that activations stay
@@ -208,34 +120,80 @@ public:
     Tensors(GgufWriter& writer, SynthShape const& shape) : writer_(writer), shape_(shape) {}
 
     void add_all() {
-        auto const kv_size = shape_.hidden_size / shape_.heads_count * shape_.kv_heads_count;
-        auto const hidden = shape_.hidden_size;
-        matrix("token_embd.weight", shape_.vocabulary_size, hidden);
+        matrix("token_embd.weight", shape_.vocabulary_size, shape_.hidden_size);
+        add_divisors();
         for (std::size_t i = 0; i < shape_.layers_count; ++i) {
             auto const layer = "blk." + std::to_string(i) + ".";
-            vector(layer + "attn_norm.weight", hidden, 1);
-            matrix(layer + "attn_q.weight", hidden, hidden);
-            matrix(layer + "attn_k.weight", kv_size, hidden);
-            matrix(layer + "attn_v.weight", kv_size, hidden);
-            if (shape_.architecture == Architecture::qwen2) {
-                vector(layer + "attn_q.bias", hidden, 0);
-                vector(layer + "attn_k.bias", kv_size, 0);
-                vector(layer + "attn_v.bias", kv_size, 0);
-            }
-            matrix(layer + "attn_output.weight", hidden, hidden);
-            vector(layer + "ffn_norm.weight", hidden, 1);
-            matrix(layer + "ffn_gate.weight", shape_.feed_forward_size, hidden);
-            matrix(layer + "ffn_up.weight", shape_.feed_forward_size, hidden);
-            matrix(layer + "ffn_down.weight", hidden, shape_.feed_forward_size);
+            add_attention(layer);
+            vector(layer + "ffn_norm.weight", shape_.hidden_size, 1);
+            traits_.has_experts ? add_experts(layer) : add_feed_forward(layer);
+            if (traits_.has_post_norms)
+                vector(layer + "post_ffw_norm.weight", shape_.hidden_size, 1);
         }
-        vector("output_norm.weight", hidden, 1);
-        if (shape_.head == SynthHead::own) matrix("output.weight", shape_.vocabulary_size, hidden);
+        vector("output_norm.weight", shape_.hidden_size, 1);
+        if (shape_.head == SynthHead::own)
+            matrix("output.weight", shape_.vocabulary_size, shape_.hidden_size);
     }
 
 private:
+    void add_attention(std::string const& layer) {
+        auto const hidden = shape_.hidden_size;
+        auto const query_size = head_size_of(shape_) * shape_.heads_count;
+        auto const kv_size = head_size_of(shape_) * shape_.kv_heads_count;
+        vector(layer + "attn_norm.weight", hidden, 1);
+        if (traits_.is_fused) {
+            matrix(layer + "attn_qkv.weight", query_size + 2 * kv_size, hidden);
+        } else {
+            matrix(layer + "attn_q.weight", query_size, hidden);
+            matrix(layer + "attn_k.weight", kv_size, hidden);
+            matrix(layer + "attn_v.weight", kv_size, hidden);
+        }
+        if (traits_.biases == Biases::required) {
+            vector(layer + "attn_q.bias", query_size, 0);
+            vector(layer + "attn_k.bias", kv_size, 0);
+            vector(layer + "attn_v.bias", kv_size, 0);
+        }
+        if (traits_.has_head_norms) {
+            vector(layer + "attn_q_norm.weight", head_size_of(shape_), 1);
+            vector(layer + "attn_k_norm.weight", head_size_of(shape_), 1);
+        }
+        matrix(layer + "attn_output.weight", hidden, query_size);
+        if (traits_.has_post_norms) vector(layer + "post_attention_norm.weight", hidden, 1);
+    }
+
+    void add_feed_forward(std::string const& layer) {
+        auto const size = shape_.feed_forward_size;
+        if (!traits_.is_fused) matrix(layer + "ffn_gate.weight", size, shape_.hidden_size);
+        matrix(layer + "ffn_up.weight", traits_.is_fused ? 2 * size : size, shape_.hidden_size);
+        matrix(layer + "ffn_down.weight", shape_.hidden_size, size);
+    }
+
+    void add_experts(std::string const& layer) {
+        auto const size = shape_.expert_size;
+        auto const count = shape_.experts_count;
+        tensor(layer + "ffn_gate_inp.weight", TensorType::f32, {shape_.hidden_size, count});
+        tensor(layer + "ffn_gate_exps.weight", shape_.type, {shape_.hidden_size, size, count});
+        tensor(layer + "ffn_up_exps.weight", shape_.type, {shape_.hidden_size, size, count});
+        tensor(layer + "ffn_down_exps.weight", shape_.type, {size, shape_.hidden_size, count});
+    }
+
+    void add_divisors() {
+        auto const pairs = head_size_of(shape_) / 2;
+        if (shape_.rope == SynthRope::divisors) vector("rope_freqs.weight", pairs, 2);
+        if (shape_.rope != SynthRope::longrope) return;
+        vector("rope_factors_long.weight", pairs, 3);
+        vector("rope_factors_short.weight", pairs, 1.1F);
+    }
+
+    void tensor(std::string const& name, TensorType type, std::vector<std::size_t> shape) {
+        auto const columns = shape.front();
+        std::size_t rows = 1;
+        for (auto const length : std::span(shape).subspan(1)) rows *= length;
+        writer_.add_tensor(name, type, std::move(shape),
+                           random_rows(type, rows, columns, next_seed()));
+    }
     void matrix(std::string const& name, std::size_t rows, std::size_t columns) {
-        writer_.add_tensor(name, shape_.type, {columns, rows},
-                           random_rows(shape_.type, rows, columns, next_seed()));
+        tensor(name, shape_.type, {columns, rows});
     }
     void vector(std::string const& name, std::size_t count, float middle) {
         writer_.add_tensor(name, TensorType::f32, {count},
@@ -245,8 +203,22 @@ private:
 
     GgufWriter& writer_;
     SynthShape const& shape_;
+    ArchitectureTraits const& traits_ = architecture_traits(shape_.architecture);
     std::uint64_t tensors_count_ = 0;
 };
+
+// Of windows and experts.
+Status check_parts(SynthShape const& shape, std::size_t block_elements) {
+    if (has_windows(shape.architecture) && (shape.window == 0 || shape.window > context_length_max))
+        return fail(Code::invalid, "the window is out of limits");
+    if (!architecture_traits(shape.architecture).has_experts) return {};
+    if (shape.experts_count == 0 || shape.experts_count > experts_count_max ||
+        shape.experts_used == 0 || shape.experts_used > shape.experts_count ||
+        shape.expert_size == 0 || shape.expert_size > feed_forward_size_max ||
+        shape.expert_size % block_elements != 0)
+        return fail(Code::invalid, "the experts are out of limits or do not fit the blocks");
+    return {};
+}
 
 Status check_shape(SynthShape const& shape) {
     auto const& traits = type_traits(shape.type);
@@ -260,13 +232,15 @@ Status check_shape(SynthShape const& shape) {
         shape.context_length > context_length_max)
         return fail(Code::invalid, "a size of the shape is out of limits");
     if (shape.heads_count == 0 || shape.heads_count > heads_count_max ||
-        shape.kv_heads_count == 0 || shape.hidden_size % (2 * shape.heads_count) != 0 ||
-        shape.heads_count % shape.kv_heads_count != 0)
+        shape.kv_heads_count == 0 || shape.heads_count % shape.kv_heads_count != 0 ||
+        (shape.head_size == 0 && shape.hidden_size % (2 * shape.heads_count) != 0) ||
+        shape.head_size % 2 != 0 || shape.head_size > head_size_max)
         return fail(Code::invalid, "heads do not divide the hidden size, or kv heads the heads");
     if (shape.hidden_size % traits.block_elements != 0 ||
-        shape.feed_forward_size % traits.block_elements != 0)
+        shape.feed_forward_size % traits.block_elements != 0 ||
+        head_size_of(shape) * shape.heads_count % traits.block_elements != 0)
         return fail(Code::invalid, "rows do not fit the blocks of " + std::string(traits.name));
-    return {};
+    return check_parts(shape, traits.block_elements);
 }
 
 }  // namespace

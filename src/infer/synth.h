@@ -11,8 +11,10 @@
 
 namespace kith::infer {
 
-enum class SynthTokenizer { byte_bpe, qwen2_bpe, llama3_bpe, spm };
+enum class SynthTokenizer { byte_bpe, qwen2_bpe, llama3_bpe, spm, gemma_spm, phi3_spm };
 enum class SynthHead { own, tied };
+// How positions are scaled: `divisors` as Llama 3.1, by a tensor.
+enum class SynthRope { plain, linear, yarn, divisors, longrope };
 
 struct SynthShape {
     Architecture architecture = Architecture::llama;
@@ -24,6 +26,12 @@ struct SynthShape {
     std::size_t feed_forward_size = 512;
     std::size_t heads_count = 4;
     std::size_t kv_heads_count = 2;
+    std::size_t head_size = 0;      // 0: hidden_size / heads_count
+    std::size_t window = 32;        // where the architecture has windows
+    std::size_t experts_count = 8;  // the next three where it has experts
+    std::size_t experts_used = 2;
+    std::size_t expert_size = 256;
+    SynthRope rope = SynthRope::plain;
     std::size_t vocabulary_size =
         512;  // at least synth_vocabulary_min; the rest are tokens no text makes
     std::size_t context_length = 512;

@@ -52,6 +52,17 @@ Tokenizer::~Tokenizer() = default;
 
 namespace {
 
+constexpr std::string_view white = " \t\n\v\f\r";
+
+// Phi 3's tokenizer has these with "rstrip"; the three that have not are those of its base,
+// Llama 2.
+bool takes_space(Tokenizer::Vocabulary const& vocabulary, TokenId token) {
+    if (!vocabulary.markers_take_space || vocabulary.kind(token) != TokenKind::control)
+        return false;
+    auto const text = vocabulary.text(token);
+    return text != "<unk>" && text != "<s>" && text != "<|endoftext|>";
+}
+
 // What is encoded at once, and where in it control tokens may stand.
 struct Pieces {
     explicit Pieces(std::vector<TextPiece> const& pieces) {
@@ -123,6 +134,7 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::vector<TextPiece> const& par
         out.push_back(*token);
         after_special = true;
         at += v.text(*token).size();
+        if (takes_space(v, *token)) at = std::min(text.find_first_not_of(white, at), text.size());
         plain_begin = at;
     }
     encode_plain(text.substr(plain_begin));

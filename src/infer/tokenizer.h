@@ -1,8 +1,8 @@
 // infer/tokenizer.h: text <-> token ids, from the vocabulary in a GGUF file.
 //
 // Two families: SPM (tokenizer.ggml.model "llama": pieces with scores, byte fallback) and
-// byte-level BPE ("gpt2": merges) with the pre-tokenizers gpt2 (also "default"), llama-bpe (Llama
-// 3) and qwen2. Others are refused by name.
+// byte-level BPE ("gpt2": merges) with the pre-tokenizers of pretokenize.h. Others are refused by
+// name.
 #pragma once
 
 #include <cstdint>

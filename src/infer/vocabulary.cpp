@@ -20,12 +20,13 @@ constexpr std::size_t printable_bytes_max = 64;
 // Tokens that end a turn in the models in common use, whatever their file calls them; and the other
 // markers of chat templates. All are control tokens here even where the file says user-defined:
 // text must never make one.
-constexpr std::string_view answer_end_texts[] = {"<|im_end|>",    "<|eot_id|>",      "<|eom_id|>",
-                                                 "<|endoftext|>", "<|end_of_text|>", "<|end|>",
-                                                 "</s>"};
+constexpr std::string_view answer_end_texts[] = {
+    "<|im_end|>",      "<|eot_id|>", "<|eom_id|>",    "<|endoftext|>",
+    "<|end_of_text|>", "<|end|>",    "<end_of_turn>", "</s>"};
 constexpr std::string_view marker_texts[] = {
-    "<|im_start|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>",
-    "<|system|>",   "<|user|>",          "<|assistant|>",       "<s>"};
+    "<|im_start|>",      "<|begin_of_text|>", "<|start_header_id|>",
+    "<|end_header_id|>", "<|system|>",        "<|user|>",
+    "<|assistant|>",     "<start_of_turn>",   "<s>"};
 
 std::string printable(std::string_view text) {
     std::string out;
@@ -40,6 +41,8 @@ Status read_family(Gguf const& file, Vocabulary& out) {
         out.family = TokenizerFamily::spm;
         out.add_begin = true;
         out.add_space_prefix = true;
+        auto const* const architecture = file.find("general.architecture");
+        out.markers_take_space = architecture != nullptr && architecture->as_string() == "phi3";
         return {};
     }
     if (model != "gpt2")

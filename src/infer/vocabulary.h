@@ -38,7 +38,8 @@ struct Tokenizer::Vocabulary {
     PreTokenizer pre = PreTokenizer::gpt2;
     bool whole_words_first = false;  // llama3: a word that is a token is not merged
     bool add_begin = false;
-    bool add_space_prefix = false;  // SPM
+    bool add_space_prefix = false;    // SPM
+    bool markers_take_space = false;  // Phi 3: white space after a control token is part of it
 
     std::string arena;                   // all token texts, one after the other
     std::vector<std::uint32_t> offsets;  // one more than tokens

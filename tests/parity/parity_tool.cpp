@@ -1,14 +1,18 @@
 // The engine's side of the comparison with llama.cpp: prints the JSON of infer/model_tool.h.
 //
-//   parity_tool synth FILE ARCHITECTURE TYPE TOKENIZER [TIED]   tokenizers: gpt2 qwen2 llama3 spm
+//   parity_tool synth FILE ARCHITECTURE TYPE TOKENIZER [OPTION...]
+//                                              tokenizers: gpt2 qwen2 llama3 spm gemma phi3
 //   parity_tool tokenize FILE TEXT_FILE                          specials are parsed
 //   parity_tool logits FILE ID...
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "infer/arch/architecture.h"
 #include "infer/model_tool.h"
 
 namespace {
@@ -16,29 +20,68 @@ namespace {
 using namespace kith::infer;
 using Arguments = std::vector<std::string>;
 
+constexpr std::size_t context_size = 256;  // as run.mjs asks of llama.cpp
+
 SynthTokenizer tokenizer_kind(std::string const& name) {
     if (name == "qwen2") return SynthTokenizer::qwen2_bpe;
     if (name == "llama3") return SynthTokenizer::llama3_bpe;
+    if (name == "phi3") return SynthTokenizer::phi3_spm;
+    if (name == "gemma") return SynthTokenizer::gemma_spm;
     if (name == "spm") return SynthTokenizer::spm;
     return SynthTokenizer::byte_bpe;
+}
+
+std::optional<Architecture> find_architecture(std::string const& name) {
+    for (auto const* const traits : all_architectures())
+        if (traits->name == name) return traits->architecture;
+    return std::nullopt;
+}
+
+// "tied", "layers=7", "rope=yarn" ...
+bool set_option(SynthShape& shape, std::string const& option) {
+    if (option == "tied") {
+        shape.head = SynthHead::tied;
+        return true;
+    }
+    static std::map<std::string, SynthRope> const ropes{{"linear", SynthRope::linear},
+                                                        {"yarn", SynthRope::yarn},
+                                                        {"divisors", SynthRope::divisors},
+                                                        {"longrope", SynthRope::longrope}};
+    std::map<std::string, std::size_t*> const sizes{{"layers", &shape.layers_count},
+                                                    {"head", &shape.head_size},
+                                                    {"window", &shape.window},
+                                                    {"context", &shape.context_length}};
+    auto const key = option.substr(0, option.find('='));
+    auto const value = option.substr(std::min(option.size(), key.size() + 1));
+    if (key == "rope" && ropes.contains(value)) {
+        shape.rope = ropes.at(value);
+    } else if (sizes.contains(key)) {
+        *sizes.at(key) = std::stoul(value);
+    } else {
+        return false;
+    }
+    return true;
 }
 
 kith::base::Result<std::string> synth(Arguments const& arguments) {
     auto const type = find_type(arguments.at(3));
     if (!type) return kith::base::fail(kith::base::Code::invalid, "unknown type");
-    bool const qwen2 = arguments.at(2) == "qwen2";
-    return model_synth({.path = arguments.at(1),
-                        .shape = {.architecture = qwen2 ? Architecture::qwen2 : Architecture::llama,
-                                  .type = *type,
-                                  .tokenizer = tokenizer_kind(arguments.at(4)),
-                                  .head = arguments.size() > 5 ? SynthHead::tied : SynthHead::own,
-                                  .layers_count = 3,
-                                  .hidden_size = 512,
-                                  .feed_forward_size = 1024,
-                                  .heads_count = 8,
-                                  .kv_heads_count = 2,
-                                  .vocabulary_size = 1024,
-                                  .seed = 5}});
+    auto const architecture = find_architecture(arguments.at(2));
+    if (!architecture) return kith::base::fail(kith::base::Code::invalid, "unknown architecture");
+    SynthShape shape{.architecture = *architecture,
+                     .type = *type,
+                     .tokenizer = tokenizer_kind(arguments.at(4)),
+                     .layers_count = 3,
+                     .hidden_size = 512,
+                     .feed_forward_size = 1024,
+                     .heads_count = 8,
+                     .kv_heads_count = 2,
+                     .vocabulary_size = 1024,
+                     .seed = 5};
+    for (std::size_t i = 5; i < arguments.size(); ++i)
+        if (!set_option(shape, arguments[i]))
+            return kith::base::fail(kith::base::Code::invalid, "unknown option " + arguments[i]);
+    return model_synth({.path = arguments.at(1), .shape = shape});
 }
 
 kith::base::Result<std::string> tokenize(Arguments const& arguments) {
@@ -49,7 +92,7 @@ kith::base::Result<std::string> tokenize(Arguments const& arguments) {
 }
 
 kith::base::Result<std::string> logits(Arguments const& arguments) {
-    LogitsOptions options{.path = arguments.at(1)};
+    LogitsOptions options{.path = arguments.at(1), .positions_max = context_size};
     for (std::size_t i = 2; i < arguments.size(); ++i)
         options.tokens.push_back(static_cast<TokenId>(std::stol(arguments[i])));
     return model_logits(options);

@@ -2,7 +2,7 @@
 // band in which llama.cpp differs from itself (nmse <= 2e-6 for float weights, 2e-3 quantised). Flash attention is
 // off: it sums in float16, and that alone is 1.5e-6.
 //
-//   node run.mjs PARITY_TOOL         exit 77: node-llama-cpp is not installed, nothing was compared
+//   node run.mjs PARITY_TOOL [ROWS]  only rows with ROWS in their name; exit 77: node-llama-cpp is not installed, nothing was compared
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,6 +24,8 @@ const TEXTS = [
   "if (x == 1) { return y[0]; } // $5 <= 6 && a->b",
   "IT'S WE'LL they'Re 'tis",
   "a<|im_end|>b<|im_start|>user\nx</s>y<tool_call>z",
+  "<|user|>\n  Hello<|end|> \n<|assistant|>\nYes<|endoftext|> no <s> x",
+  "<start_of_turn>user\n\n\nHi<b>!<end_of_turn>\n<start_of_turn>model\n",
   "\u3000\u00a0x\u2028y \r\n z",
 ];
 
@@ -38,6 +40,7 @@ const load = async () => {
 };
 const { getLlama, LlamaLogLevel } = await load();
 const tool = process.argv[2];
+const only = process.argv[3] ?? "";
 const folder = mkdtempSync(join(tmpdir(), "kith-parity-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 const llama = await getLlama({ build: "never", gpu: false, logLevel: LlamaLogLevel.error });
@@ -90,10 +93,11 @@ async function compareLogits(model, file, name, bound) {
   await context.dispose();
 }
 
-async function compare(architecture, type, tokenizer, parts, tied) {
-  const name = `${architecture} ${type} ${tokenizer}${tied ? " tied" : ""}`;
+async function compare({ architecture, type, tokenizer, options = [], parts = ["logits"] }) {
+  const name = [architecture, type, tokenizer, ...options].join(" ");
+  if (!name.includes(only)) return;
   const file = join(folder, `${name.replaceAll(" ", "_")}.gguf`);
-  ours("synth", file, architecture, type, tokenizer, ...(tied ? ["tied"] : []));
+  ours("synth", file, architecture, type, tokenizer, ...options);
   const model = await llama.loadModel({ modelPath: file });
   if (parts.includes("tokens")) await compareTokens(model, file, name);
   if (parts.includes("logits"))
@@ -102,10 +106,35 @@ async function compare(architecture, type, tokenizer, parts, tied) {
   rmSync(file);
 }
 
+const TYPES = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "q5_0", "iq4_nl", "q3_k", "q4_1", "q5_1", "q5_k",
+  "q2_k"];
+// What each architecture has of its own: windows shorter than the prompt, heads of another size than the hidden size
+// over their number, layers of both kinds.
+const ARCHITECTURES = [
+  { architecture: "qwen3", tokenizer: "qwen2", options: ["head=128", "tied"] },
+  { architecture: "qwen3moe", tokenizer: "qwen2", options: ["head=128"] },
+  { architecture: "gemma2", tokenizer: "gemma", options: ["head=128", "tied", "window=8"] },
+  { architecture: "gemma3", tokenizer: "gemma", options: ["head=128", "tied", "window=8", "layers=7"] },
+  // llama.cpp leaves the windows of Phi 3 out ("currently disabled"), so here the prompt fits into one.
+  { architecture: "phi3", tokenizer: "phi3", options: ["window=64"] },
+  { architecture: "phi3", tokenizer: "phi3", options: ["window=64", "rope=longrope", "context=512"] },
+  { architecture: "phi3", tokenizer: "phi3", options: ["window=64", "rope=longrope", "context=2048"] },
+  { architecture: "llama", tokenizer: "spm", options: ["rope=linear"] },
+  { architecture: "llama", tokenizer: "spm", options: ["rope=yarn"] },
+  { architecture: "qwen3", tokenizer: "qwen2", options: ["rope=yarn"] },
+  { architecture: "llama", tokenizer: "llama3", options: ["rope=divisors"] },
+];
+
 for (const tokenizer of ["gpt2", "qwen2", "llama3", "spm"])
-  await compare("llama", "q4_0", tokenizer, ["tokens"], false);
+  await compare({ architecture: "llama", type: "q4_0", tokenizer, parts: ["tokens"] });
+await compare({ architecture: "gemma2", type: "q4_0", tokenizer: "gemma", options: ["tied"], parts: ["tokens"] });
+await compare({ architecture: "phi3", type: "q4_0", tokenizer: "phi3", parts: ["tokens"] });
 for (const architecture of ["llama", "qwen2"])
-  for (const type of ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "q5_0", "iq4_nl", "q3_k"])
-    await compare(architecture, type, architecture === "qwen2" ? "qwen2" : "spm", ["logits"], type === "q8_0");
+  for (const type of TYPES)
+    await compare({ architecture, type, tokenizer: architecture === "qwen2" ? "qwen2" : "spm",
+      options: type === "q8_0" ? ["tied"] : [] });
+for (const row of ARCHITECTURES)
+  for (const type of ["f32", "q8_0", "q4_k"])
+    await compare({ ...row, type });
 console.log(failures === 0 ? "all equal within the band" : `${failures} differ`);
 process.exit(failures === 0 ? 0 : 1);

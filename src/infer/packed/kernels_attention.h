@@ -120,19 +120,26 @@ struct Attention {
             }
     }
 
-    // One block of positions for `queries` queries that all see the whole of it (or for one).
+    // Positions [first, last) of the block at `position`, for `queries` queries that all see them.
     template <std::size_t queries>
     KITH_INLINE void block(AttendCall const& call, std::size_t query, std::size_t position,
-                           std::size_t positions) {
+                           std::size_t first, std::size_t last) {
         alignas(64) float weights[queries * attention_block];
         scores<queries>(call, query, position, weights);
+        if (call.cap != 0)
+            for (std::size_t i = 0; i < queries * attention_block; i += width)
+                V::store(weights + i, RowKernels<V>::capped(V::load(weights + i), call.cap));
         for (std::size_t i = 0; i < queries; ++i)
-            Softmax<V>::weigh(call.states[query + i], weights + i * attention_block, positions,
+            Softmax<V>::weigh(call.states[query + i], weights + i * attention_block, first, last,
                               call.out[query + i], call.head_size);
         constexpr auto together = queries >= V::value_queries ? V::value_queries : 1;
         for (std::size_t i = 0; i < queries; i += together)
-            add_values<together>(call, query + i, position, positions,
-                                 weights + i * attention_block);
+            add_values<together>(call, query + i, position + first, last - first,
+                                 weights + i * attention_block + first);
+    }
+
+    KITH_INLINE std::size_t begin_of(AttendCall const& call, std::size_t query) {
+        return call.begins == nullptr ? 0 : call.begins[query];
     }
 
     static void attend(AttendCall const& call) {
@@ -142,26 +149,33 @@ struct Attention {
             call.states[i] = {.highest = lowest_score, .total = 0};
             for (std::size_t d = 0; d < call.head_size; ++d) call.out[i][d] = 0;
         }
-        for (std::size_t position = 0; position < most; position += attention_block)
-            all_queries(call, position);
+        std::size_t position = 0;
+        if (call.queries_count != 0)
+            position = begin_of(call, 0) / attention_block * attention_block;
+        for (; position < most; position += attention_block) all_queries(call, position);
         for (std::size_t i = 0; i < call.queries_count; ++i) {
             float const scale = 1.0F / call.states[i].total;
             for (std::size_t d = 0; d < call.head_size; ++d) call.out[i][d] *= scale;
         }
     }
 
-    // Tiles of queries that see the whole block; the others one by one. `ends` ascends.
+    // Tiles of queries that see the whole block; the others one by one, those that see nothing of
+    // it not at all. `ends` and `begins` ascend.
     KITH_INLINE void all_queries(AttendCall const& call, std::size_t position) {
         constexpr auto tile = V::attend_queries;
         std::size_t i = 0;
         while (i < call.queries_count && call.ends[i] <= position) ++i;
         while (i < call.queries_count) {
+            auto const begin = begin_of(call, i);
+            if (begin >= position + attention_block) break;
             auto const seen = call.ends[i] - position;
-            if (seen >= attention_block && i + tile <= call.queries_count) {
-                block<tile>(call, i, position, attention_block);
+            if (seen >= attention_block && i + tile <= call.queries_count &&
+                begin_of(call, i + tile - 1) <= position) {
+                block<tile>(call, i, position, 0, attention_block);
                 i += tile;
             } else {
-                block<1>(call, i, position, seen < attention_block ? seen : attention_block);
+                block<1>(call, i, position, begin > position ? begin - position : 0,
+                         seen < attention_block ? seen : attention_block);
                 ++i;
             }
         }

@@ -77,6 +77,9 @@ struct Avx2 {
     KITH_INLINE F times_power_of_2(F a, F n) {
         return {times_power_of_2(a.low, n.low), times_power_of_2(a.high, n.high)};
     }
+    KITH_INLINE F div(F a, F b) {
+        return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)};
+    }
     KITH_INLINE F mul(F a, F b) {
         return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
     }
@@ -125,6 +128,14 @@ struct Avx2 {
         auto const fields = load64(high);
         return {_mm256_or_si256(nibbles.low, two_high_bits(fields.low, j)),
                 _mm256_or_si256(nibbles.high, two_high_bits(fields.high, j))};
+    }
+    KITH_INLINE __m256i two_low_bits(__m256i fields, std::size_t j) {
+        return _mm256_and_si256(_mm256_srli_epi16(fields, static_cast<int>(2 * j)),
+                                _mm256_set1_epi8(3));
+    }
+    KITH_INLINE W two_bits(std::uint8_t const* fields, std::size_t j) {
+        auto const all = load64(fields);
+        return {two_low_bits(all.low, j), two_low_bits(all.high, j)};
     }
 
     // Saturates nowhere: an unsigned weight is at most 63, a magnitude at most 128, an activation

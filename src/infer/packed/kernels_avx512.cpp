@@ -53,6 +53,7 @@ struct Avx512 {
         auto const exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
         return _mm512_mul_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23)));
     }
+    KITH_INLINE F div(F a, F b) { return _mm512_div_ps(a, b); }
     KITH_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
     KITH_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
     KITH_INLINE F to_float(I a) { return _mm512_cvtepi32_ps(a); }
@@ -82,6 +83,13 @@ struct Avx512 {
                            std::size_t j) {
         auto const nibbles = h == 0 ? low_nibbles(low) : high_nibbles(low);
         return _mm512_or_si512(nibbles, two_high_bits(load64(high), j));
+    }
+    KITH_INLINE W two_bits(std::uint8_t const* fields, std::size_t j) {
+        auto placed = load64(fields);
+        if (j == 1) placed = _mm512_srli_epi16(placed, 2);
+        if (j == 2) placed = _mm512_srli_epi16(placed, 4);
+        if (j == 3) placed = _mm512_srli_epi16(placed, 6);
+        return _mm512_and_si512(placed, _mm512_set1_epi8(3));
     }
     KITH_INLINE I dot(I acc, W weights, Quad quad) {
         return _mm512_dpbusd_epi32(acc, weights, quad);

@@ -5,13 +5,19 @@
 #include "infer/packed/kernels_attention.h"
 #include "infer/packed/kernels_blocks256.h"
 #include "infer/packed/kernels_blocks32.h"
+#include "infer/packed/kernels_q2_k.h"
 
 namespace kith::infer {
 
 template <class V>
 struct PackedForms {
-    template <class Weights>
-    using Form32 = typename Blocks32<V>::template Form<Weights>;
+    using B32 = Blocks32<V>;
+    using B256 = Blocks256<V>;
+    using Mins = typename B32::Mins;
+    template <class Weights, Mins mins>
+    using Form32 = typename B32::template Form<Weights, mins>;
+    template <class Quants>
+    using WithMins = typename B256::template WithMins<Quants>;
 
     template <class Form, std::size_t groups>
     KITH_INLINE void all_tokens(PackedCall const& call, std::size_t group) {
@@ -36,10 +42,14 @@ struct PackedForms {
     }
 
     static constexpr PackedTable table() {
-        return {.q8_0 = run<Form32<typename Blocks32<V>::Q8_0>>,
-                .q4_0 = run<Form32<typename Blocks32<V>::Q4_0>>,
-                .q4_k = run<typename Blocks256<V>::Q4K>,
-                .q6_k = run<typename Blocks256<V>::Q6K>,
+        return {.q8_0 = run<Form32<typename B32::Q8_0, Mins::none>>,
+                .q4_0 = run<Form32<typename B32::Q4_0, Mins::none>>,
+                .q5_1 = run<Form32<typename B32::Q8_0, Mins::one>>,
+                .q4_1 = run<Form32<typename B32::Q4_1, Mins::one>>,
+                .q4_k = run<WithMins<typename B256::Nibbles>>,
+                .q5_k = run<WithMins<typename B256::SixBits>>,
+                .q6_k = run<typename B256::Q6K>,
+                .q2_k = run<Q2K<V>>,
                 .attend = Attention<V>::attend};
     }
 };

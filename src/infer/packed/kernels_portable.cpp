@@ -92,6 +92,9 @@ struct Portable {
             return x * __builtin_bit_cast(float, exponent << 23U);
         });
     }
+    KITH_INLINE F div(F const& a, F const& b) {
+        return each(a, b, [](float x, float y) { return x / y; });
+    }
     KITH_INLINE F mul(F const& a, F const& b) {
         F out;
         for (std::size_t i = 0; i < packed_rows; ++i) out.at[i] = a.at[i] * b.at[i];
@@ -145,6 +148,13 @@ struct Portable {
         for (std::size_t i = 0; i < 64; ++i)
             out.at[i] = static_cast<std::int16_t>(((low[i] >> (4 * h)) & 15) |
                                                   (((high[i] >> (2 * j)) & 3) << 4));
+        return out;
+    }
+    // Field j of the pairs of bits.
+    KITH_INLINE W two_bits(std::uint8_t const* fields, std::size_t j) {
+        W out;
+        for (std::size_t i = 0; i < 64; ++i)
+            out.at[i] = static_cast<std::int16_t>((fields[i] >> (2 * j)) & 3);
         return out;
     }
 

@@ -35,10 +35,15 @@ struct Softmax {
         return lane[0];
     }
 
-    // Scores to weights; positions from `count` on get none.
-    KITH_INLINE void weigh(AttendState& state, float* scores, std::size_t count, float* out,
-                           std::size_t head_size) {
-        for (std::size_t i = count; i < attention_block; ++i) scores[i] = lowest_score;
+    KITH_INLINE void fill_outside(float* scores, std::size_t first, std::size_t last, float value) {
+        for (std::size_t i = 0; i < first; ++i) scores[i] = value;
+        for (std::size_t i = last; i < attention_block; ++i) scores[i] = value;
+    }
+
+    // Scores to weights; only positions [first, last) get one.
+    KITH_INLINE void weigh(AttendState& state, float* scores, std::size_t first, std::size_t last,
+                           float* out, std::size_t head_size) {
+        fill_outside(scores, first, last, lowest_score);
         F values[vectors];
         for (std::size_t v = 0; v < vectors; ++v) values[v] = V::load(scores + v * width);
         float const peak = highest(values);
@@ -51,7 +56,7 @@ struct Softmax {
         F const minus = V::set(-state.highest);
         for (std::size_t v = 0; v < vectors; ++v)
             V::store(scores + v * width, RowKernels<V>::exp(V::add(values[v], minus)));
-        for (std::size_t i = count; i < attention_block; ++i) scores[i] = 0;
+        fill_outside(scores, first, last, 0);
         for (std::size_t v = 0; v < vectors; ++v) values[v] = V::load(scores + v * width);
         state.total += total(values);
     }

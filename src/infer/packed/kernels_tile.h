@@ -5,13 +5,13 @@
 // Blocks are added in ascending order:
 //
 //   Q8_0, Q4_0   sum = fma(d * scale, float(products of 32), sum)
-//   Q4_K         part = fma(float(products of 32), float(scale), part) over 8 parts, then
+//   Q5_1, Q4_1   the same, then sum = fma(m * (-scale / 8), float(-8 * sum of 32), sum)
+//   Q4_K, Q5_K   part = fma(float(products of 32), float(scale), part) over 8 parts, then
 //                sum = fma(d * scale, part, sum); sum = fma(dmin * -scale, float(mins), sum)
-//   Q6_K         the same over 16 parts of 16, without mins
+//   Q6_K, Q2_K   the same over 16 parts of 16, Q6_K without mins
 //
-// where `scale` is that of the activations and integers are exact. A tile is `groups` groups of
-// rows times `tokens` activation rows, so that a loaded weight serves several tokens and a loaded
-// activation several groups; sums stay in registers.
+// where `scale` is the activations' and integers are exact. A tile is `groups` groups of rows times
+// `tokens` activation rows: a loaded weight serves several tokens and sums stay in registers.
 #pragma once
 
 #include "infer/kernels_order.h"

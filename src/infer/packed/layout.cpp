@@ -48,12 +48,8 @@ std::array<Nibbles, 2> split_q4_k(Row in) {
     return out;
 }
 
-void pack_q4_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
-    for (std::size_t pair = 0; pair < 4; ++pair) {
-        auto const halves = split_q4_k(block + 16 + 32 * pair);
-        spread<4>(halves[0].bytes.data(), r, quants + 512 * pair);
-        spread<4>(halves[1].bytes.data(), r, quants + 512 * pair + 256);
-    }
+// Of Q4_K and Q5_K: d, dmin, and in 12 bytes the scales and mins of eight parts.
+void pack_scales_and_mins(Row block, std::size_t r, std::uint8_t* scales) {
     std::memcpy(scales + 2 * r, block, 2);
     std::memcpy(scales + 32 + 2 * r, block + 2, 2);
     // Eight 6-bit scales and eight 6-bit mins in 12 bytes: the first four of each are the low bits
@@ -70,6 +66,15 @@ void pack_q4_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* sca
         scales[64 + 16 * i + r] = static_cast<std::uint8_t>(scale);
         scales[192 + 32 * (i / 2) + 2 * r + i % 2] = static_cast<std::uint8_t>(min);
     }
+}
+
+void pack_q4_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    for (std::size_t pair = 0; pair < 4; ++pair) {
+        auto const halves = split_q4_k(block + 16 + 32 * pair);
+        spread<4>(halves[0].bytes.data(), r, quants + 512 * pair);
+        spread<4>(halves[1].bytes.data(), r, quants + 512 * pair + 256);
+    }
+    pack_scales_and_mins(block, r, scales);
 }
 
 // Elements 32k to 32k+31 of a block of Q6_K, 0 to 63.
@@ -97,6 +102,24 @@ void pack_q5_0(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* sca
     std::memcpy(scales + 2 * r, block, 2);
 }
 
+void pack_q4_1(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    spread<4>(block + 4, r, quants);
+    std::memcpy(scales + 2 * r, block, 2);
+    std::memcpy(scales + 32 + 2 * r, block + 2, 2);
+}
+
+void pack_q5_1(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    std::array<std::uint8_t, 32> shifted{};
+    for (std::size_t i = 0; i < shifted.size(); ++i) {
+        auto const nibble = (unsigned{block[8 + i % 16]} >> (4 * (i / 16))) & 15U;
+        auto const high = (unsigned{block[4 + i / 8]} >> (i % 8)) & 1U;
+        shifted[i] = static_cast<std::uint8_t>((nibble | high << 4U) + 128);
+    }
+    spread<8>(shifted.data(), r, quants);
+    std::memcpy(scales + 2 * r, block, 2);
+    std::memcpy(scales + 32 + 2 * r, block + 2, 2);
+}
+
 void pack_iq4_nl(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
     std::array<std::uint8_t, 32> shifted{};
     for (std::size_t i = 0; i < shifted.size(); ++i) {
@@ -107,20 +130,27 @@ void pack_iq4_nl(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* s
     std::memcpy(scales + 2 * r, block, 2);
 }
 
-// 32 values of six bits, for parts of 16 with a scale each: nibbles and the two bits above them.
+// The two bits from `shift` on of 32 values.
+void pack_two_bits(std::array<std::uint8_t, 32> const& values, unsigned shift, std::size_t r,
+                   std::uint8_t* quants) {
+    std::array<std::uint8_t, 8> out{};
+    for (std::size_t i = 0; i < 32; ++i) {
+        auto& byte = out[4 * (i / 16) + i % 4];
+        auto const two = (unsigned{values[i]} >> shift) & 3U;
+        byte = static_cast<std::uint8_t>(byte | (two << (2 * (i / 4 % 4))));
+    }
+    spread<2>(out.data(), r, quants);
+}
+
+// 32 values of six bits: nibbles and the two bits above them.
 void pack_six_bits(std::array<std::uint8_t, 32> const& values, std::size_t r,
                    std::uint8_t* quants) {
     Nibbles low{};
-    std::array<std::uint8_t, 8> high{};
     for (std::size_t i = 0; i < 16; ++i)
         low.bytes[i] = static_cast<std::uint8_t>((values[i] & 15U) |
                                                  static_cast<unsigned>(values[i + 16] << 4U));
-    for (std::size_t i = 0; i < 32; ++i) {
-        auto& byte = high[4 * (i / 16) + i % 4];
-        byte = static_cast<std::uint8_t>(byte | ((unsigned{values[i]} >> 4U) << (2 * (i / 4 % 4))));
-    }
     spread<4>(low.bytes.data(), r, quants);
-    spread<2>(high.data(), r, quants + 256);
+    pack_two_bits(values, 4, r, quants + 256);
 }
 
 void pack_q6_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
@@ -146,6 +176,35 @@ void pack_q3_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* sca
         scales[32 + 16 * s + r] = static_cast<std::uint8_t>(q3_k_scale(block + 96, s));
 }
 
+// Q5_K: {d, dmin, scales and mins[12], fifth bits[32], nibbles[128]}
+void pack_q5_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    for (std::size_t k = 0; k < 8; ++k) {
+        std::array<std::uint8_t, 32> values{};
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            auto const low = (unsigned{block[48 + 32 * (k / 2) + i]} >> (4 * (k % 2))) & 15U;
+            auto const high = (unsigned{block[16 + i]} >> k) & 1U;
+            values[i] = static_cast<std::uint8_t>(low | high << 4U);
+        }
+        pack_six_bits(values, r, quants + 384 * k);
+    }
+    pack_scales_and_mins(block, r, scales);
+}
+
+// Q2_K: {min and scale[16], pairs of bits[64], d, dmin}
+void pack_q2_k(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    for (std::size_t k = 0; k < 8; ++k) {
+        std::array<std::uint8_t, 32> values{};
+        std::memcpy(values.data(), block + 16 + 32 * (k / 4), values.size());
+        pack_two_bits(values, 2 * (k % 4), r, quants + 128 * k);
+    }
+    std::memcpy(scales + 2 * r, block + 80, 2);
+    std::memcpy(scales + 32 + 2 * r, block + 82, 2);
+    for (std::size_t s = 0; s < 16; ++s) {
+        scales[64 + 16 * s + r] = block[s] & 15U;
+        scales[320 + 16 * s + r] = static_cast<std::uint8_t>(block[s] >> 4U);
+    }
+}
+
 using PackBlock = void (*)(Row, std::size_t, std::uint8_t*, std::uint8_t*);
 
 PackBlock pack_block(TensorType type) {
@@ -155,6 +214,10 @@ PackBlock pack_block(TensorType type) {
     if (type == TensorType::q5_0) return pack_q5_0;
     if (type == TensorType::iq4_nl) return pack_iq4_nl;
     if (type == TensorType::q3_k) return pack_q3_k;
+    if (type == TensorType::q4_1) return pack_q4_1;
+    if (type == TensorType::q5_1) return pack_q5_1;
+    if (type == TensorType::q5_k) return pack_q5_k;
+    if (type == TensorType::q2_k) return pack_q2_k;
     KITH_ASSERT(type == TensorType::q6_k);
     return pack_q6_k;
 }
@@ -176,6 +239,14 @@ PackedBlock packed_block(TensorType type) {
             return {.elements = 32, .quant_bytes = 512, .scale_bytes = 32};
         case PackedForm::nibbles32:
             return {.elements = 32, .quant_bytes = 256, .scale_bytes = 32};
+        case PackedForm::bytes32_min:
+            return {.elements = 32, .quant_bytes = 512, .scale_bytes = 64};
+        case PackedForm::nibbles32_min:
+            return {.elements = 32, .quant_bytes = 256, .scale_bytes = 64};
+        case PackedForm::six_bits256_min:
+            return {.elements = 256, .quant_bytes = 3072, .scale_bytes = 320};
+        case PackedForm::two_bits256:
+            return {.elements = 256, .quant_bytes = 1024, .scale_bytes = 576};
         case PackedForm::nibbles256:
             return {.elements = 256, .quant_bytes = 2048, .scale_bytes = 320};
         case PackedForm::six_bits256:
@@ -189,6 +260,10 @@ PackedForm packed_form(TensorType type) {
     if (type == TensorType::q4_0) return PackedForm::nibbles32;
     if (type == TensorType::q4_k) return PackedForm::nibbles256;
     if (type == TensorType::q6_k || type == TensorType::q3_k) return PackedForm::six_bits256;
+    if (type == TensorType::q4_1) return PackedForm::nibbles32_min;
+    if (type == TensorType::q5_1) return PackedForm::bytes32_min;
+    if (type == TensorType::q5_k) return PackedForm::six_bits256_min;
+    if (type == TensorType::q2_k) return PackedForm::two_bits256;
     return PackedForm::bytes32;
 }
 

@@ -8,13 +8,18 @@
 //   type   block  quants of a block                         scales of a block
 //   Q8_0      32  8 quads, value + 128               (512)  f16 d[16]                          (32)
 //   Q4_0      32  4 pairs of quads                   (256)  f16 d[16]                          (32)
+//   Q5_1      32  8 quads, value + 128               (512)  f16 d[16], f16 m[16]               (64)
+//   Q4_1      32  4 pairs of quads                   (256)  f16 d[16], f16 m[16]               (64)
 //   Q4_K     256  8 x 4 pairs of quads              (2048)  f16 d[16], f16 dmin[16],          (320)
 //                                                           u8 scale[8][16], u8 min[4][16][2]
 //   Q6_K     256  8 x (4 pairs of quads, 2 x 4 quads (3072)  f16 d[16], i8 scale[16][16] (288)
 //                 of two bits)
+//   Q5_K     256  as Q6_K                           (3072)  as Q4_K                           (320)
+//   Q2_K     256  16 x 4 quads of two bits          (1024)  f16 d[16], f16 dmin[16],          (576)
+//                                                           u8 scale[16][16], u8 min[16][16]
 //
 // A pair of quads (j, j+4) of 32 elements: quad j in the low nibbles, quad j+4 in the high ones.
-// The two high bits of Q6_K: byte for byte quad 4h+f in bits 2f and 2f+1 of vector h.
+// Four quads of two bits: byte for byte quad 4h+f in bits 2f and 2f+1 of vector h.
 // Rows that are missing in the last group are zero.
 #pragma once
 
@@ -35,7 +40,16 @@ struct PackedBlock {
 };
 
 // Q5_0 and IQ4_NL are packed as Q8_0 is, Q3_K as Q6_K: the same values in more bytes.
-enum class PackedForm { bytes32, nibbles32, nibbles256, six_bits256 };
+enum class PackedForm {
+    bytes32,
+    nibbles32,
+    bytes32_min,
+    nibbles32_min,
+    nibbles256,
+    six_bits256,
+    six_bits256_min,
+    two_bits256,
+};
 
 bool can_pack(TensorType type);
 PackedForm packed_form(TensorType type);    // can_pack(type)

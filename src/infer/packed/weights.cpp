@@ -42,17 +42,10 @@ std::unique_ptr<PackedWeights> PackedWeights::create(std::shared_ptr<Model const
         std::unique_ptr<PackedWeights> out(new PackedWeights());
         out->model_ = std::move(model);
         out->places_.resize(out->model_->matrices_count());
-        for (auto const* const matrix : out->model_->multiplied_matrices()) {
-            if (!can_pack(matrix->type)) continue;
-            auto place = std::make_unique<Place>();
-            place->matrix = matrix;
-            place->offset = out->size_;
-            place->chunks_count = chunks_of(*matrix);
-            place->left = place->chunks_count;
-            place->states = std::make_unique<std::atomic<std::uint8_t>[]>(place->chunks_count);
-            out->size_ += place->chunks_count * chunk_bytes(*matrix);
-            out->places_[matrix->index] = std::move(place);
-        }
+        for (auto const* const matrix : out->model_->multiplied_matrices())
+            out->add_place(*matrix, false);
+        for (auto const* const matrix : out->model_->expert_matrices())
+            out->add_place(*matrix, true);
         if (out->size_ == 0 || !out->take_memory()) return nullptr;
         out->thread_ = std::thread([self = out.get()] { self->pack_all(); });
         return out;
@@ -61,6 +54,19 @@ std::unique_ptr<PackedWeights> PackedWeights::create(std::shared_ptr<Model const
     } catch (std::system_error const&) {
         return nullptr;
     }
+}
+
+void PackedWeights::add_place(Matrix const& matrix, bool is_expert) {
+    if (!can_pack(matrix.type)) return;
+    auto place = std::make_unique<Place>();
+    place->matrix = &matrix;
+    place->offset = size_;
+    place->chunks_count = chunks_of(matrix);
+    place->is_expert = is_expert;
+    place->left = place->chunks_count;
+    place->states = std::make_unique<std::atomic<std::uint8_t>[]>(place->chunks_count);
+    size_ += place->chunks_count * chunk_bytes(matrix);
+    places_[matrix.index] = std::move(place);
 }
 
 bool PackedWeights::take_memory() {
@@ -99,14 +105,15 @@ std::byte const* PackedWeights::chunk_of(Place& place, std::size_t index) {
 
 bool PackedWeights::complete() const {
     return std::ranges::all_of(places_, [](auto const& place) {
-        return place == nullptr || place->left.load(std::memory_order_acquire) == 0;
+        return place == nullptr || place->is_expert ||
+               place->left.load(std::memory_order_acquire) == 0;
     });
 }
 
 void PackedWeights::pack_all() {
     (void)::setpriority(PRIO_PROCESS, 0, background_nice);  // of this thread only, on Linux
     for (auto place = places_.rbegin(); place != places_.rend(); ++place) {
-        if (*place == nullptr) continue;
+        if (*place == nullptr || (*place)->is_expert) continue;
         for (std::size_t index = (*place)->chunks_count; index-- > 0;) {
             if (stopping_.load(std::memory_order_relaxed)) return;
             (void)chunk_of(**place, index);

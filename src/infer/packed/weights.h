@@ -39,7 +39,7 @@ public:
     // Chunk `index` of a matrix, packed now if nobody has begun to; nullptr: use scratch. Any
     // thread.
     std::byte const* chunk(Matrix const& matrix, std::size_t index);
-    // All of it is packed (tests and benchmarks wait for it).
+    // All of it is packed, but for experts (tests and benchmarks wait for it).
     [[nodiscard]] bool complete() const;
 
 private:
@@ -47,11 +47,13 @@ private:
         Matrix const* matrix = nullptr;
         std::size_t offset = 0;  // in memory_
         std::size_t chunks_count = 0;
+        bool is_expert = false;  // packed when it is chosen, never ahead
         std::unique_ptr<std::atomic<std::uint8_t>[]> states;
         std::atomic<std::size_t> left{0};  // chunks not packed yet
     };
 
     PackedWeights() = default;
+    void add_place(Matrix const& matrix, bool is_expert);
     bool take_memory();
     std::byte const* chunk_of(Place& place, std::size_t index);
     void pack_all();
