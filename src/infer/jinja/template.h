@@ -24,9 +24,14 @@ namespace kith::infer::jinja {
 
 // A value from outside; monostate is none.
 struct Input {
+    struct Entry;  // of a dict; not std::pair, which wants its parts complete
     using List = std::vector<Input>;
-    using Dict = std::vector<std::pair<Text, Input>>;
+    using Dict = std::vector<Entry>;
     std::variant<std::monostate, bool, std::int64_t, double, Text, List, Dict> value;
+};
+struct Input::Entry {
+    Text key;
+    Input value;
 };
 struct Variable {
     std::string name;

@@ -264,16 +264,22 @@ Link::~Link() = default;
 Link::Link(Link&&) noexcept = default;
 Link& Link::operator=(Link&&) noexcept = default;
 
+Link::Impl& Link::changing() {
+    deadline_is_known_ = false;
+    return *impl_;
+}
+
 Status Link::feed(ByteView bytes, Instant now) {
-    if (impl_->phase == Impl::Phase::failed)
+    auto& self = changing();
+    if (self.phase == Impl::Phase::failed)
         return fail(Code::conflict, "the link has failed before");
-    auto status = impl_->feed(bytes, now);
-    if (!status) impl_->phase = Impl::Phase::failed;
+    auto status = self.feed(bytes, now);
+    if (!status) self.phase = Impl::Phase::failed;
     return status;
 }
 
 Status Link::on_deadline(Instant now) {
-    auto& self = *impl_;
+    auto& self = changing();
     if (self.phase == Impl::Phase::failed)
         return fail(Code::conflict, "the link has failed before");
     auto const give_up = [&self](Code code, std::string sentence) {
@@ -296,6 +302,12 @@ Status Link::on_deadline(Instant now) {
 }
 
 std::optional<Instant> Link::deadline() const {
+    if (!deadline_is_known_) deadline_ = compute_deadline();
+    deadline_is_known_ = true;
+    return deadline_;
+}
+
+std::optional<Instant> Link::compute_deadline() const {
     auto const& self = *impl_;
     if (self.phase == Impl::Phase::failed) return std::nullopt;
     if (self.failure) return Instant::min();
@@ -309,7 +321,7 @@ std::optional<Instant> Link::deadline() const {
 }
 
 bool Link::poll_transmit(Bytes& out, Instant now) {
-    auto& self = *impl_;
+    auto& self = changing();
     auto const start = out.size();
     if (!self.channel) {
         transmit_negotiator(self.negotiating, out);
@@ -356,38 +368,41 @@ std::optional<base::Duration> Link::round_trip() const {
 
 void Link::set_accepted_protocols(std::vector<std::string> protocols) {
     KITH_ASSERT(protocols.size() <= accepted_protocols_max);
-    impl_->options.accepted_protocols = std::move(protocols);
+    changing().options.accepted_protocols = std::move(protocols);
 }
 
 Result<StreamId> Link::open_stream(std::string protocol, Instant now) {
     if (!is_up()) return fail(Code::conflict, "the link is not up");
-    auto const id = KITH_TRY(impl_->session->open());
-    impl_->add_negotiation(id, {.side = multistream::Dialer({std::move(protocol)}),
-                                .direction = Direction::outbound,
-                                .deadline = now + impl_->options.stream_timeout});
+    auto& self = changing();
+    auto const id = KITH_TRY(self.session->open());
+    self.add_negotiation(id, {.side = multistream::Dialer({std::move(protocol)}),
+                              .direction = Direction::outbound,
+                              .deadline = now + self.options.stream_timeout});
     return id;
 }
 
 std::size_t Link::write(StreamId id, ByteView bytes) {
     if (!is_up()) return 0;
-    auto const stream = impl_->streams.find(id);
-    if (stream != impl_->streams.end() && stream->second.direction == Direction::inbound) return 0;
-    return impl_->session->write(id, bytes);
+    auto& self = changing();
+    auto const stream = self.streams.find(id);
+    if (stream != self.streams.end() && stream->second.direction == Direction::inbound) return 0;
+    return self.session->write(id, bytes);
 }
 
 void Link::close_write(StreamId id) {
-    if (is_up()) impl_->session->close_write(id);
+    if (is_up()) changing().session->close_write(id);
 }
 
 void Link::reset(StreamId id) {
     if (!is_up()) return;
-    auto const stream = impl_->streams.find(id);
-    if (stream != impl_->streams.end()) impl_->erase_negotiation(stream);
-    impl_->session->reset(id);
+    auto& self = changing();
+    auto const stream = self.streams.find(id);
+    if (stream != self.streams.end()) self.erase_negotiation(stream);
+    self.session->reset(id);
 }
 
 void Link::consumed(StreamId id, std::size_t size) {
-    if (is_up()) impl_->session->consumed(id, size);
+    if (is_up()) changing().session->consumed(id, size);
 }
 
 }  // namespace kith::node

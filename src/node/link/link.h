@@ -145,7 +145,13 @@ public:
 
 private:
     struct Impl;
+    Impl& changing();  // whatever may move the deadline
+    [[nodiscard]] std::optional<base::Instant> compute_deadline() const;
+
     std::unique_ptr<Impl> impl_;
+    // Hosts ask all their links for this with each step: it is remembered until something changes.
+    mutable std::optional<base::Instant> deadline_;
+    mutable bool deadline_is_known_ = false;
 };
 
 }  // namespace kith::node

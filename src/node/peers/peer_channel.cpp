@@ -87,6 +87,7 @@ std::uint32_t PeerChannel::next_key_id() const {
 }
 
 base::Status PeerChannel::offer(base::Instant now) {
+    quiet_until_ = {};
     auto const key_id = next_key_id();
     auto const sending = keyring_.sending_key();
     auto const chained = sending ? sending->id : no_key;
@@ -111,6 +112,7 @@ void PeerChannel::queue_exchange(::kith::wire::v1::EphemeralKeyExchange const& e
 }
 
 base::Status PeerChannel::feed(base::ByteView bytes, base::Instant now) {
+    quiet_until_ = {};
     forget_old_offer(now);
     while (!bytes.empty()) {
         auto frame = KITH_TRY(reader_.next(bytes));
@@ -279,6 +281,7 @@ base::Status PeerChannel::send(Lane lane, base::Bytes plaintext) {
 base::Status PeerChannel::seal_now(Lane lane, base::ByteView plaintext) {
     if (out_.size() - out_taken_ > channel_out_bytes_max)
         return fail(Code::unavailable, "this member does not take what it was sent before");
+    quiet_until_ = {};  // the key may be nearly used up now
     base::Bytes frame;
     KITH_TRY(keyring_.seal(lane, plaintext, frame));
     wire::append_frame(out_, frame);
@@ -311,7 +314,15 @@ void PeerChannel::taken(std::size_t size) {
     }
 }
 
+base::Instant PeerChannel::quiet_until() const {
+    auto const key = keyring_.sending_key();
+    if (!ready() || pending_ || key->nearly_used_up) return {};
+    auto const until = std::min(key->installed + rekey_after, *peer_proof_at_ + root_proof_age_max);
+    return std::min(until, keyring_.next_retirement().value_or(until));
+}
+
 bool PeerChannel::rekey_due(base::Instant now) const {
+    if (now < quiet_until_) return false;
     auto const key = keyring_.sending_key();
     if (!key || pending_) return false;
     static_assert(rekey_after < rekey_late);
@@ -326,6 +337,7 @@ void PeerChannel::forget_old_offer(base::Instant now) {
 }
 
 base::Status PeerChannel::on_deadline(base::Instant now) {
+    if (now < quiet_until_) return {};
     keyring_.drop_retired(now);
     forget_old_offer(now);
     if (!ready()) {
@@ -338,6 +350,7 @@ base::Status PeerChannel::on_deadline(base::Instant now) {
         return fail(Code::timeout, "a member did not agree to a new session key for 15 minutes");
     if (now >= *peer_proof_at_ + root_proof_age_max)
         return fail(Code::timeout, "a member did not prove its root key for a day");
+    quiet_until_ = quiet_until();
     return {};
 }
 

@@ -130,6 +130,8 @@ private:
     base::Status on_key_usable(base::Instant now);
     base::Status send_proof(std::uint32_t key_id, base::Instant now);
     [[nodiscard]] RootProofSubject proof_subject(std::uint32_t key_id, bool by_self) const;
+    // When on_deadline() or rekey_due() next has something to say, if nothing is said until then.
+    [[nodiscard]] base::Instant quiet_until() const;
     [[nodiscard]] bool offers_first() const { return parties_.self.node_id() < parties_.peer.node; }
     [[nodiscard]] std::uint32_t next_key_id() const;
     [[nodiscard]] bool accepts_another_offer(base::Instant now);
@@ -153,6 +155,7 @@ private:
     std::size_t false_claims_count_ = 0;
     base::Bytes out_;
     std::size_t out_taken_ = 0;
+    base::Instant quiet_until_;  // a node asks all its channels several times a second
     base::Instant created_;
 };
 

@@ -249,6 +249,13 @@ std::uint32_t Keyring::next_key_id() const {
     return entries_.empty() ? 1 : entries_.back()->id + 1;
 }
 
+std::optional<base::Instant> Keyring::next_retirement() const {
+    std::optional<base::Instant> first;
+    for (auto const& entry : entries_)
+        if (entry->gone_at) first = std::min(first.value_or(*entry->gone_at), *entry->gone_at);
+    return first;
+}
+
 void Keyring::drop_retired(base::Instant now) {
     std::erase_if(entries_,
                   [&](auto const& entry) { return entry->gone_at && now >= *entry->gone_at; });

@@ -104,6 +104,8 @@ public:
     [[nodiscard]] base::ByteArray<32> const* handshake_hash(std::uint32_t key_id) const;
     [[nodiscard]] std::optional<Side> side(std::uint32_t key_id) const;
     void drop_retired(base::Instant now);
+    // When drop_retired() next has something to drop.
+    [[nodiscard]] std::optional<base::Instant> next_retirement() const;
 
 private:
     struct Entry;
