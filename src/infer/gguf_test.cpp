@@ -225,6 +225,40 @@ TEST_CASE("tensors lie inside the file, aligned and apart (CVE-2026-7482)") {
     CHECK(Forge{}.header(1, 0).tensor(long_name, {8}, 0, 0).pad(32).refusal() == Code::too_large);
 }
 
+TEST_CASE("a start, an offset or an order that hides an overlap is refused") {
+    // An alignment above the file's size: the data would begin past its end.
+    auto const far = Forge{}.header(1, 1).text("general.alignment").u32(4).u32(65536);
+    auto with_tensor = far;
+    with_tensor.tensor("t", {8}, 0, 0).pad(64);
+    CHECK(with_tensor.refusal() == Code::invalid);
+    // Half of all numbers: negative for those who read int64.
+    auto const half = Forge{}.header(1, 0).tensor("t", {8}, 0, std::uint64_t{1} << 63U).pad(64);
+    CHECK(half.refusal() == Code::invalid);
+    // The second begins before the first, in any order of the list.
+    auto const three = [](std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+        return Forge{}
+            .header(3, 0)
+            .tensor("t", {16}, 0, a)
+            .tensor("u", {16}, 0, b)
+            .tensor("v", {16}, 0, c)
+            .pad(256);
+    };
+    CHECK(Gguf::parse(three(128, 0, 64).bytes).has_value());
+    CHECK(three(128, 0, 96).refusal() == Code::invalid);
+    CHECK(three(32, 64, 0).refusal() == Code::invalid);
+    CHECK(three(64, 64, 0).refusal() == Code::invalid);
+}
+
+TEST_CASE("fewer entries than the header says, and a key twice with two types, are refused") {
+    auto const one_key = Forge{}.header(0, 1).text("k").u32(4).u32(1);
+    CHECK(Gguf::parse(one_key.bytes).has_value());
+    auto const two_keys = Forge{}.header(0, 2).text("k").u32(4).u32(1);
+    CHECK(two_keys.refusal() == Code::invalid);
+    // Repeated with another type: which one counts would depend on the reader.
+    auto const retyped = Forge{}.header(0, 2).text("k").u32(4).u32(1).text("k").u32(8).text("x");
+    CHECK(retyped.refusal() == Code::invalid);
+}
+
 TEST_CASE("random damage never gets past the parser's promises") {
     std::uint64_t const seed = 20261121;
     CAPTURE(seed);

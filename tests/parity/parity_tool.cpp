@@ -47,10 +47,12 @@ bool set_option(SynthShape& shape, std::string const& option) {
                                                         {"yarn", SynthRope::yarn},
                                                         {"divisors", SynthRope::divisors},
                                                         {"longrope", SynthRope::longrope}};
-    std::map<std::string, std::size_t*> const sizes{{"layers", &shape.layers_count},
-                                                    {"head", &shape.head_size},
-                                                    {"window", &shape.window},
-                                                    {"context", &shape.context_length}};
+    std::map<std::string, std::size_t*> const sizes{
+        {"layers", &shape.layers_count},     {"hidden", &shape.hidden_size},
+        {"inner", &shape.feed_forward_size}, {"heads", &shape.heads_count},
+        {"head", &shape.head_size},          {"experts", &shape.experts_count},
+        {"expert", &shape.expert_size},      {"vocabulary", &shape.vocabulary_size},
+        {"window", &shape.window},           {"context", &shape.context_length}};
     auto const key = option.substr(0, option.find('='));
     auto const value = option.substr(std::min(option.size(), key.size() + 1));
     if (key == "rope" && ropes.contains(value)) {

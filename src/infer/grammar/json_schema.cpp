@@ -12,6 +12,8 @@
 #include <string>
 
 #include "infer/grammar/json_rules.h"
+#include "infer/grammar/number_range.h"
+#include "infer/grammar/schema_facts.h"
 
 namespace kith::infer::grammar {
 
@@ -27,11 +29,26 @@ namespace json = boost::json;
 constexpr std::array<std::string_view, 14> ignored = {
     "title", "description", "default",    "examples", "$schema",   "$id",    "$comment",
     "$defs", "definitions", "deprecated", "readOnly", "writeOnly", "format", "strict"};
-constexpr std::array<std::string_view, 15> shaping = {
-    "type",      "properties", "required",   "additionalProperties",
-    "items",     "minItems",   "maxItems",   "minLength",
-    "maxLength", "enum",       "const",      "anyOf",
-    "allOf",     "$ref",       "prefixItems"};
+constexpr std::array<std::string_view, 20> shaping = {"type",
+                                                      "properties",
+                                                      "required",
+                                                      "additionalProperties",
+                                                      "items",
+                                                      "minItems",
+                                                      "maxItems",
+                                                      "minLength",
+                                                      "maxLength",
+                                                      "enum",
+                                                      "const",
+                                                      "anyOf",
+                                                      "allOf",
+                                                      "$ref",
+                                                      "prefixItems",
+                                                      "oneOf",
+                                                      "minimum",
+                                                      "maximum",
+                                                      "exclusiveMinimum",
+                                                      "exclusiveMaximum"};
 
 std::string_view view(json::string_view text) {
     return {text.data(), text.size()};
@@ -60,8 +77,11 @@ private:
     Result<RuleId> typed(std::string_view type, json::object const& schema,
                          std::string const& where);
     Result<RuleId> any_of(json::value const& list, std::string const& where);
+    Result<RuleId> one_of(json::value const& list, std::string const& where);
     Result<RuleId> one_of_values(json::value const& list, std::string const& where);
     Result<RuleId> all_of(json::value const& list, std::string const& where);
+    Result<RuleId> number(std::string_view type, json::object const& schema,
+                          std::string const& where);
     Result<RuleId> string(json::object const& schema, std::string const& where);
     Result<RuleId> array(json::object const& schema, std::string const& where);
     Result<RuleId> tuple(json::array const& items, json::object const& schema,
@@ -127,7 +147,7 @@ Result<RuleId> Compiler::schema(json::value const& schema, std::string const& wh
 Result<RuleId> Compiler::object_schema(json::object const& schema, std::string const& where) {
     // Each of these says all by itself here; together with others it would have to be an
     // intersection, which a grammar cannot give.
-    for (char const* keyword : {"$ref", "const", "enum", "anyOf", "allOf"}) {
+    for (char const* keyword : {"$ref", "const", "enum", "anyOf", "oneOf", "allOf"}) {
         auto const* const value_of = schema.if_contains(keyword);
         if (value_of == nullptr) continue;
         bool const by_value =
@@ -147,6 +167,7 @@ Result<RuleId> Compiler::object_schema(json::object const& schema, std::string c
         if (std::string_view(keyword) == "enum")
             return one_of_values(*value_of, below(where, keyword));
         if (std::string_view(keyword) == "anyOf") return any_of(*value_of, below(where, keyword));
+        if (std::string_view(keyword) == "oneOf") return one_of(*value_of, below(where, keyword));
         return all_of(*value_of, below(where, keyword));
     }
     auto const* const type = schema.if_contains("type");
@@ -175,8 +196,7 @@ Result<RuleId> Compiler::object_schema(json::object const& schema, std::string c
 Result<RuleId> Compiler::typed(std::string_view type, json::object const& schema,
                                std::string const& where) {
     if (type == "string") return string(schema, where);
-    if (type == "integer") return rules_.integer;
-    if (type == "number") return rules_.number;
+    if (type == "integer" || type == "number") return number(type, schema, where);
     if (type == "boolean") return rules_.boolean;
     if (type == "null") return rules_.null;
     if (type == "array") return array(schema, where);
@@ -220,6 +240,19 @@ Result<RuleId> Compiler::any_of(json::value const& list, std::string const& wher
     return builder_.define(alternatives);
 }
 
+// Exactly one must fit, so it is read where no value fits two.
+Result<RuleId> Compiler::one_of(json::value const& list, std::string const& where) {
+    if (!list.is_array() || list.get_array().empty())
+        return invalid("a list of schemas that is none", where);
+    auto const& schemas = list.get_array();
+    if (schemas.size() > one_of_max) return fail(Code::too_large, "'oneOf' of more than 64");
+    for (std::size_t i = 0; i < schemas.size(); ++i)
+        for (std::size_t k = 0; k < i; ++k)
+            if (!exclude_each_other(schemas[i], schemas[k]))
+                return unsupported("'oneOf' whose schemas may overlap", where);
+    return any_of(list, where);
+}
+
 Result<RuleId> Compiler::all_of(json::value const& list, std::string const& where) {
     if (!list.is_array() || list.get_array().size() != 1)
         return unsupported("a number of schemas other than 1", where);
@@ -247,6 +280,21 @@ Result<std::optional<std::size_t>> Compiler::count(json::object const& schema, c
     if (*number > static_cast<std::int64_t>(copies_max))
         return fail(Code::too_large, std::string("'") + keyword + "' above 4096 at " + where);
     return std::optional(static_cast<std::size_t>(*number));
+}
+
+Result<RuleId> Compiler::number(std::string_view type, json::object const& schema,
+                                std::string const& where) {
+    if (!has_bounds(schema)) return type == "integer" ? rules_.integer : rules_.number;
+    auto const bounds = read_bounds(schema);
+    if (!bounds) return invalid(bounds.error().message, where);
+    auto out =
+        bounds->whole.is_empty() ? std::vector<Sequence>{} : integers_in(builder_, bounds->whole);
+    if (type == "number")
+        for (auto& fraction : fractions_in(builder_, bounds->around_fractions))
+            out.push_back(std::move(fraction));
+    if (!out.empty()) return builder_.define(out);
+    if (type == "integer") return invalid("bounds without a number between them", where);
+    return unsupported("a range of numbers without two whole ones", where);
 }
 
 Result<RuleId> Compiler::string(json::object const& schema, std::string const& where) {

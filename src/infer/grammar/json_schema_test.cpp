@@ -106,6 +106,88 @@ TEST_CASE("arrays, tuples, lengths, values and alternatives") {
     CHECK(makes("true", R"([{"any":"thing"}])"));
 }
 
+// All whole numbers from -1200 to 1200, against what the bounds say.
+void check_integers(std::string const& bounds, int least, int most) {
+    CAPTURE(bounds);
+    auto automaton = of("{\"type\":\"integer\"," + bounds + "}");
+    for (int number = -1200; number <= 1200; ++number) {
+        CAPTURE(number);
+        CHECK(makes(automaton, std::to_string(number)) == (number >= least && number <= most));
+    }
+    for (char const* const text : {"-0", "00", "01", "-01", "1.0", "", "-"})
+        CHECK_FALSE(makes(automaton, text));
+}
+
+TEST_CASE("whole numbers keep within their bounds, to the last") {
+    int const ends[] = {-1000, -999, -101, -100, -19, -10, -9,  -1, 0,
+                        1,     5,    9,    10,   42,  99,  100, 420};
+    for (int const least : ends)
+        for (int const most : ends)
+            if (least <= most)
+                check_integers(
+                    "\"minimum\":" + std::to_string(least) + ",\"maximum\":" + std::to_string(most),
+                    least, most);
+    check_integers(R"("exclusiveMinimum":-3,"exclusiveMaximum":7)", -2, 6);
+    check_integers(R"("minimum":-2.5,"maximum":7.9)", -2, 7);
+    check_integers(R"("exclusiveMinimum":-2.5,"exclusiveMaximum":7.9)", -2, 7);
+    check_integers(R"("minimum":1,"exclusiveMinimum":1)", 2, 1200);
+    check_integers(R"("maximum":-3)", -1200, -3);
+    check_integers(R"("minimum":-1e300,"maximum":1e300)", -1200, 1200);
+    CHECK(makes(R"({"type":"integer","minimum":0})", "9999999999999999"));
+    CHECK_FALSE(makes(R"({"type":"integer","minimum":0})", "10000000000000000"));
+    CHECK(makes(R"({"type":["integer","null"],"minimum":3})", "null"));
+    CHECK_FALSE(makes(R"({"type":["integer","null"],"minimum":3})", "2"));
+}
+
+TEST_CASE("numbers keep within their bounds, fractions between whole numbers") {
+    auto const* const share = R"({"type":"number","minimum":0,"maximum":1})";
+    for (char const* const text : {"0", "1", "0.5", "0.001", "0.999999999999999"})
+        CHECK(makes(share, text));
+    for (char const* const text : {"1.1", "-0.1", "1.01", "2", "-1", "0.50", "0.", "1e1", "00.5"})
+        CHECK_FALSE(makes(share, text));
+    auto const* const open = R"({"type":"number","exclusiveMinimum":-2,"exclusiveMaximum":2})";
+    for (char const* const text : {"-1.9", "1.9", "-0.1", "0.1", "0", "1"})
+        CHECK(makes(open, text));
+    for (char const* const text : {"-2", "2", "2.1", "-2.1"}) CHECK_FALSE(makes(open, text));
+    auto const* const below = R"({"type":"number","maximum":-3})";
+    CHECK(makes(below, "-3.5"));
+    CHECK(makes(below, "-3"));
+    CHECK_FALSE(makes(below, "-2.5"));
+    refusal(R"({"type":"number","minimum":0.2,"maximum":0.8})", Code::unsupported);
+    refusal(R"({"type":"integer","minimum":0.2,"maximum":0.8})", Code::invalid);
+    refusal(R"({"type":"integer","minimum":3,"maximum":2})", Code::invalid);
+    refusal(R"({"type":"integer","minimum":"3"})", Code::invalid);
+    refusal(R"({"type":"integer","minimum":3,"exclusiveMinimum":true})", Code::invalid);
+    refusal(R"({"type":"integer","minimum":1e17})", Code::invalid);
+}
+
+TEST_CASE("oneOf is read where no value fits two, and refused where one may") {
+    auto const* const kinds = R"({"oneOf":[
+        {"type":"object","properties":{"k":{"const":"a"},"x":{"type":"integer"}},"required":["k"]},
+        {"type":"object","properties":{"k":{"const":"b"}},"required":["k"]},
+        {"type":"null"},{"type":"integer","minimum":1}]})";
+    CHECK(makes(kinds, R"({"k":"a","x":1})"));
+    CHECK(makes(kinds, R"({"k":"b"})"));
+    CHECK(makes(kinds, "null"));
+    CHECK_FALSE(makes(kinds, R"({"k":"b","x":1})"));
+    CHECK_FALSE(makes(kinds, "0"));
+    CHECK(makes(R"({"oneOf":[{"const":"x"},{"const":"y"}]})", R"("y")"));
+    for (char const* const overlapping :
+         {R"({"oneOf":[{"type":"integer"},{"type":"number"}]})", R"({"oneOf":[true,true]})",
+          R"({"oneOf":[{"const":1},{"const":1.0}]})", R"({"oneOf":[{"type":"string"},{}]})",
+          R"({"oneOf":[{"type":"object","properties":{"k":{"const":"a"}}},
+             {"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]})",
+          R"({"oneOf":[{"type":"string"},{"type":["string","null"]}]})"})
+        CHECK(contains(refusal(overlapping, Code::unsupported), "oneOf"));
+    refusal(R"({"oneOf":[]})", Code::invalid);
+    refusal(R"({"oneOf":1})", Code::invalid);
+    std::string many = R"({"oneOf":[)";
+    for (std::size_t i = 0; i < 64; ++i) many += "{\"const\":\"" + std::to_string(i) + "\"},";
+    refusal(many + R"({"const":"z"}]})", Code::too_large);
+    many.pop_back();
+    CHECK(grammar_of_schema(many + "]}").has_value());
+}
+
 TEST_CASE("a schema may name itself, and parts of itself") {
     auto const* const tree = R"({"$ref":"#/$defs/node","$defs":{"node":{"type":"object",
         "properties":{"v":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/node"},
@@ -129,8 +211,8 @@ TEST_CASE("any JSON object is one, and nothing else is") {
 
 TEST_CASE("what is not supported is refused by its name and place") {
     for (char const* const keyword :
-         {"oneOf", "not", "pattern", "minimum", "multipleOf", "uniqueItems", "patternProperties",
-          "if", "propertyNames", "contains", "dependentRequired", "minProperties", "nonsense"}) {
+         {"not", "pattern", "minimum", "multipleOf", "uniqueItems", "patternProperties", "if",
+          "propertyNames", "contains", "dependentRequired", "minProperties", "nonsense"}) {
         auto const text = refusal(
             "{\"type\":\"object\",\"properties\":{\"p\":{\"" + std::string(keyword) + "\":1}}}",
             Code::unsupported);
@@ -191,7 +273,7 @@ std::string random_text(Automaton& automaton, std::uint64_t seed, std::size_t si
 TEST_CASE("whatever may follow, followed at random to its end, is JSON") {
     Automaton any(grammar_of_json_object().value());
     auto named = of(R"({"type":"object","properties":{"a":{"type":"string","maxLength":9},
-        "b":{"type":"array","items":{"type":"number"}},"c":{"enum":[1,"x"]}},"required":["c"]})");
+        "b":{"type":"array","items":{"type":"number","minimum":-3,"maximum":120}},"c":{"enum":[1,"x"]}},"required":["c"]})");
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
         CAPTURE(seed);
         for (auto* const automaton : {&any, &named}) {
