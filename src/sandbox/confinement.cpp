@@ -34,7 +34,7 @@ base::Result<Confinement> confine(Policy const& policy) {
     if (!KITH_GUARD("S87.landlock", false))
         done.landlock_abi = KITH_TRY(forbid_files_and_network());
     // Last: the filter forbids the calls above.
-    if (!KITH_GUARD("S87.seccomp", false)) done.seccomp = KITH_TRY(filter_syscalls());
+    done.seccomp = KITH_GUARD("S87.seccomp", KITH_TRY(filter_syscalls()));
     if (!done.seccomp && policy.unfiltered == Unfiltered::refuse)
         return fail(Code::unsupported, "this kernel has no seccomp filters");
     return done;

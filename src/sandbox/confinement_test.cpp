@@ -48,10 +48,8 @@ End in_child(std::function<int()> const& main) {
     return {.exit = WEXITSTATUS(status)};
 }
 
-// What becomes of a child that confines itself and then tries something. Each mechanism is to be
-// seen alone, so a missing filter is accepted.
-End confined(std::function<bool()> const& attempt,
-             Policy const& policy = {.unfiltered = Unfiltered::accept}) {
+// What becomes of a child that confines itself and then tries something.
+End confined(std::function<bool()> const& attempt, Policy const& policy = {}) {
     return in_child([&] {
         if (!confine(policy)) return not_confined;
         return attempt() ? succeeded : failed;
@@ -72,7 +70,7 @@ base::FileDescriptor file_with(base::TemporaryFolder const& folder, char const* 
 
 }  // namespace
 
-TEST_CASE("S87: a confined process reads the descriptor that it was given") {
+TEST_CASE("a confined process reads the descriptor that it was given") {
     base::TemporaryFolder const folder;
     auto const file = file_with(folder, "abc");
     auto const end = confined([&file] {
@@ -105,7 +103,7 @@ TEST_CASE("S87: a confined process opens no other file, to read or to write") {
     CHECK_FALSE(std::filesystem::exists(path));
 }
 
-TEST_CASE("S87: a confined process that asks for more than reading ends") {
+TEST_CASE("S87: a confined process ends when it asks for more than reading") {
     CHECK(confined([] { return ::socket(AF_INET, SOCK_STREAM, 0) >= 0; }).signal == SIGSYS);
     CHECK(confined([] { return ::socket(AF_UNIX, SOCK_STREAM, 0) >= 0; }).signal == SIGSYS);
     CHECK(confined([] { return ::fork() >= 0; }).signal == SIGSYS);
@@ -120,7 +118,7 @@ TEST_CASE("S87: a confined process that asks for more than reading ends") {
           }).signal == SIGSYS);
 }
 
-TEST_CASE("S87: a confined process makes no memory executable") {
+TEST_CASE("S87: a confined process ends when it makes memory executable") {
     auto const end = confined([] {
         return ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
