@@ -1,11 +1,12 @@
 // model inspect|tokenize|logits|bench|shard|synth: tools for one GGUF file. They need no node and
-// print JSON.
+// print JSON. What only reads a file does so in a confined process (engine/tool_process.h).
 #include <fmt/format.h>
 
 #include <charconv>
 #include <filesystem>
 
 #include "app/command_support.h"
+#include "engine/tool_process.h"
 #include "infer/arch/architecture.h"
 #include "infer/model_tool.h"
 #include "io/net/os.h"
@@ -21,6 +22,22 @@ ExitCode show(Context const& context, base::Result<std::string> const& document)
     if (!document) return context.output.fail(document.error());
     context.output.document_text(*document);
     return ExitCode::ok;
+}
+
+// Asks a confined process about the file, and shows its answer.
+template <class Options>
+ExitCode show_from_worker(Context const& context, Options const& options) {
+    engine::WorkerProgram program;
+#ifdef KITH_SABOTAGE
+    if (auto const names = context.sources.environment.find("KITH_SABOTAGE");
+        names != context.sources.environment.end())
+        program.environment.push_back("KITH_SABOTAGE=" + names->second);
+#endif
+    auto const answer = engine::ask_worker(program, options);
+    if (!answer) return show(context, std::unexpected(answer.error()));
+    if (answer->landlock_abi == 0)
+        context.output.note("this kernel has no landlock: the file was read behind seccomp alone");
+    return show(context, answer->document);
 }
 
 void add_file(CLI::App& parser, std::string& file) {
@@ -50,9 +67,7 @@ public:
         parser.add_option("--items", options_.items_max, "How much of long metadata is shown")
             ->capture_default_str();
     }
-    ExitCode run(Context& context) override {
-        return show(context, infer::model_inspect(options_));
-    }
+    ExitCode run(Context& context) override { return show_from_worker(context, options_); }
 
 private:
     infer::InspectOptions options_;
@@ -69,7 +84,7 @@ public:
     ExitCode run(Context& context) override {
         if (specials_) options_.specials = infer::Specials::parse;
         if (no_begin_) options_.begin = infer::Begin::none;
-        return show(context, infer::model_tokenize(options_));
+        return show_from_worker(context, options_);
     }
 
 private:
@@ -92,7 +107,7 @@ public:
         auto tokens = parse_tokens(tokens_);
         if (!tokens) return usage_error(context, tokens.error());
         options_.tokens = *std::move(tokens);
-        return show(context, infer::model_logits(options_));
+        return show_from_worker(context, options_);
     }
 
 private:

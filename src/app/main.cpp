@@ -14,6 +14,7 @@
 #include "app/process_inputs.h"
 #include "base/heap.h"
 #include "base/sabotage.h"
+#include "engine/worker_main.h"
 
 int main(int count, char** argv) {
     kith::base::keep_freed_memory();
@@ -32,6 +33,7 @@ int main(int count, char** argv) {
     // It writes a line for each malformed message, so a peer could fill the disk (S22).
     google::protobuf::SetLogHandler(nullptr);
     try {
+        if (auto const code = kith::engine::worker_main(arguments)) return *code;
         return static_cast<int>(kith::app::run_command_line(arguments, environment));
     } catch (std::exception const& error) {
         // Only out of memory and bugs of libraries come this far.

@@ -14,10 +14,16 @@ namespace kith::infer {
 
 base::Result<MappedFile> MappedFile::open(std::string const& path) {
     auto const opened = KITH_TRY(open_regular(path));
-    void* const data = ::mmap(nullptr, opened.size, PROT_READ, MAP_PRIVATE, opened.file.get(), 0);
+    auto mapped = map(opened.file.get(), opened.size);
+    if (!mapped) return base::fail(mapped.error().code, path + ": " + mapped.error().message);
+    return mapped;
+}
+
+base::Result<MappedFile> MappedFile::map(int descriptor, std::size_t size) {
+    void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (data == MAP_FAILED)
-        return base::fail(base::Code::io, "cannot map " + path + ": " + std::strerror(errno));
-    return MappedFile(static_cast<std::uint8_t const*>(data), opened.size);
+        return base::fail(base::Code::io, std::string("cannot map: ") + std::strerror(errno));
+    return MappedFile(static_cast<std::uint8_t const*>(data), size);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

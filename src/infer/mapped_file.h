@@ -16,6 +16,9 @@ class MappedFile {
 public:
     // Code::not_found, Code::io, or Code::invalid (not a regular file, or empty).
     static base::Result<MappedFile> open(std::string const& path);
+    // Of a file that somebody opened, of this size (not 0). The descriptor is not needed
+    // afterwards. Code::io.
+    static base::Result<MappedFile> map(int descriptor, std::size_t size);
 
     MappedFile(MappedFile&& other) noexcept;
     MappedFile& operator=(MappedFile&& other) noexcept;

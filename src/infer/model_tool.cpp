@@ -138,9 +138,10 @@ struct Run {
     std::vector<float> hidden;
     std::vector<float> row;
 
-    static Result<Run> create(std::string const& path, StageOptions options,
-                              std::size_t positions) {
-        auto model = KITH_TRY(Model::load_path(path));
+    static Result<Run> create(MappedFile file, StageOptions options, std::size_t positions) {
+        std::vector<MappedFile> files;
+        files.push_back(std::move(file));
+        auto model = KITH_TRY(Model::load(std::move(files)));
         LayerRange const all{0, model->hparams().layers_count};
         if (!model->has_layers(all) || !model->has_embedding() || !model->has_head())
             return fail(Code::invalid, "the file is a part of a model, not a whole one");
@@ -219,7 +220,10 @@ Result<json::object> bench_together(Run& run, BenchOptions const& options,
 }  // namespace
 
 Result<std::string> model_inspect(InspectOptions const& options) {
-    auto const mapping = KITH_TRY(MappedFile::open(options.path));
+    return model_inspect(KITH_TRY(MappedFile::open(options.path)), options);
+}
+
+Result<std::string> model_inspect(MappedFile const mapping, InspectOptions const& options) {
     auto const file = KITH_TRY(Gguf::parse(mapping.bytes()));
     auto out = inspect_file(file, options.items_max);
     out["file"] = view(as_utf8(options.path));
@@ -229,7 +233,10 @@ Result<std::string> model_inspect(InspectOptions const& options) {
 }
 
 Result<std::string> model_tokenize(TokenizeOptions const& options) {
-    auto const mapping = KITH_TRY(MappedFile::open(options.path));
+    return model_tokenize(KITH_TRY(MappedFile::open(options.path)), options);
+}
+
+Result<std::string> model_tokenize(MappedFile const mapping, TokenizeOptions const& options) {
     auto const file = KITH_TRY(Gguf::parse(mapping.bytes()));
     auto const tokenizer = KITH_TRY(Tokenizer::create(file));
     auto const tokens = KITH_TRY(tokenizer.encode(options.text, options.specials, options.begin));
@@ -241,11 +248,15 @@ Result<std::string> model_tokenize(TokenizeOptions const& options) {
 }
 
 Result<std::string> model_logits(LogitsOptions const& options) {
+    return model_logits(KITH_TRY(MappedFile::open(options.path)), options);
+}
+
+Result<std::string> model_logits(MappedFile file, LogitsOptions const& options) {
     if (options.tokens.empty() || options.tokens.size() > tool_tokens_max)
         return fail(Code::invalid, "logits: 1 to 65536 token ids");
     StageOptions const stage{.threads = options.threads, .isa = options.isa};
     auto const positions = std::max(options.positions_max, options.tokens.size());
-    auto run = KITH_TRY(Run::create(options.path, stage, positions));
+    auto run = KITH_TRY(Run::create(std::move(file), stage, positions));
     KITH_TRY(run.feed(options.tokens));
     auto const tokenizer = open_tokenizer(*run.model);
     return json::serialize(
@@ -263,7 +274,7 @@ Result<std::string> model_bench(BenchOptions const& options, ports::Clock const&
     if (options.sequences > micro_batch_tokens)
         return fail(Code::invalid, "bench: too many sequences");
     StageOptions const stage{.threads = options.threads, .isa = options.isa};
-    auto run = KITH_TRY(Run::create(options.path, stage, total));
+    auto run = KITH_TRY(Run::create(KITH_TRY(MappedFile::open(options.path)), stage, total));
     auto const vocabulary = run.model->hparams().vocabulary_size;
     Xoshiro256 generator(bench_seed);
     std::vector<TokenId> tokens(total);

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "infer/kernels.h"
+#include "infer/mapped_file.h"
 #include "infer/shard.h"
 #include "infer/stage.h"
 #include "infer/synth.h"
@@ -25,6 +26,8 @@ struct InspectOptions {
     std::size_t items_max = 8;
 };
 base::Result<std::string> model_inspect(InspectOptions const& options);
+// Of a file that is open already; options.path is its name for people.
+base::Result<std::string> model_inspect(MappedFile file, InspectOptions const& options);
 
 // {ids: [...], pieces: [...], text: decoded}
 struct TokenizeOptions {
@@ -34,6 +37,7 @@ struct TokenizeOptions {
     Specials specials = Specials::as_text;
 };
 base::Result<std::string> model_tokenize(TokenizeOptions const& options);
+base::Result<std::string> model_tokenize(MappedFile file, TokenizeOptions const& options);
 
 // {ids, vocabulary_size, logits: [...] of the last position, top: [{id, piece, logit}]}
 struct LogitsOptions {
@@ -45,6 +49,7 @@ struct LogitsOptions {
     Isa isa = Isa::detected;
 };
 base::Result<std::string> model_logits(LogitsOptions const& options);
+base::Result<std::string> model_logits(MappedFile file, LogitsOptions const& options);
 
 // {kernels, threads, prompt: {tokens, seconds, tokens_per_second}, decode: {...}, weight_bytes,
 // kv_bytes}; with `sequences` also together: {sequences, tokens (of all), seconds, ...}

@@ -1,0 +1,61 @@
+#include "engine/stream.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+namespace kith::engine {
+namespace {
+
+using base::Code;
+using base::fail;
+
+constexpr std::size_t chunk_bytes = std::size_t{64} << 10U;
+
+bool is_ready(int descriptor, std::chrono::milliseconds patience) {
+    pollfd wanted{.fd = descriptor, .events = POLLIN, .revents = 0};
+    int const wait = patience.count() == 0 ? -1 : static_cast<int>(patience.count());
+    int ready = 0;
+    do ready = ::poll(&wanted, 1, wait);
+    while (ready < 0 && errno == EINTR);
+    return ready > 0;
+}
+
+}  // namespace
+
+base::Result<SocketPair> SocketPair::create() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        return fail(Code::internal, "no socket for a worker");
+    return SocketPair{base::FileDescriptor(ends[0]), base::FileDescriptor(ends[1])};
+}
+
+base::Status write_all(int descriptor, base::ByteView bytes) {
+    while (!bytes.empty()) {
+        auto const written = ::write(descriptor, bytes.data(), bytes.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return fail(Code::unavailable, "the other end is gone");
+        bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+    return {};
+}
+
+base::Result<base::Bytes> read_to_end(int descriptor, std::size_t size_max,
+                                      std::chrono::milliseconds patience) {
+    base::Bytes all;
+    for (;;) {
+        if (!is_ready(descriptor, patience)) return fail(Code::timeout, "no answer in time");
+        std::array<std::uint8_t, chunk_bytes> chunk;
+        auto const got = ::read(descriptor, chunk.data(), chunk.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail(Code::unavailable, "the connection broke");
+        if (got == 0) return all;
+        if (all.size() + static_cast<std::size_t>(got) > size_max)
+            return fail(Code::too_large, "the answer is too large");
+        base::append(all, base::ByteView(chunk).first(static_cast<std::size_t>(got)));
+    }
+}
+
+}  // namespace kith::engine

@@ -1,0 +1,26 @@
+// engine/stream.h: whole messages over a stream socket between this process and a worker.
+#pragma once
+
+#include <chrono>
+
+#include "base/bytes.h"
+#include "base/file_descriptor.h"
+#include "base/result.h"
+
+namespace kith::engine {
+
+struct SocketPair {
+    base::FileDescriptor ours;
+    base::FileDescriptor theirs;
+    static base::Result<SocketPair> create();
+};
+
+// All of it, or Code::unavailable: the other end is gone.
+base::Status write_all(int descriptor, base::ByteView bytes);
+
+// Until the other end closes. Code::too_large past size_max; Code::timeout when nothing comes for
+// `patience` (0: waits for ever); Code::unavailable when the connection breaks.
+base::Result<base::Bytes> read_to_end(int descriptor, std::size_t size_max,
+                                      std::chrono::milliseconds patience);
+
+}  // namespace kith::engine

@@ -1,0 +1,74 @@
+#include "engine/tool_process.h"
+
+#include <sys/socket.h>
+
+#include "engine/stream.h"
+#include "engine/tool_worker.h"
+#include "infer/kv_cache.h"
+#include "infer/regular_file.h"
+#include "sandbox/child_process.h"
+
+namespace kith::engine {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+constexpr std::uint64_t parser_memory_bytes = std::uint64_t{4} << 30U;
+constexpr std::uint64_t parser_cpu_seconds = 120;
+constexpr std::chrono::minutes parser_patience{2};
+// Packed weights are at most 1.9 times what the file has (docs/decisions/0009).
+constexpr std::uint64_t packing_factor = 2;
+
+bool computes(ToolRequest const& request) {
+    return std::holds_alternative<infer::LogitsOptions>(request.tool);
+}
+
+// The file, the program and what it makes of the file.
+sandbox::Limits limits_of(ToolRequest const& request) {
+    auto const size = request.file_size;
+    if (!computes(request))
+        return {.address_space_bytes_max = size + parser_memory_bytes,
+                .cpu_seconds_max = parser_cpu_seconds};
+    return {.address_space_bytes_max =
+                size * (1 + packing_factor) + infer::kv_cache_bytes_max + parser_memory_bytes};
+}
+
+std::string const& path_of(ToolRequest const& request) {
+    return *std::visit([](auto const& options) { return &options.path; }, request.tool);
+}
+
+}  // namespace
+
+Result<ToolAnswer> ask_worker(WorkerProgram const& program,
+                              decltype(ToolRequest::tool) const& tool) {
+    ToolRequest request{.tool = tool};
+    auto const file = KITH_TRY(infer::open_regular(path_of(request)));
+    request.file_size = file.size;
+    request.limits = limits_of(request);
+    auto const bytes = KITH_TRY(encode(request));
+    auto pair = KITH_TRY(SocketPair::create());
+    auto child = KITH_TRY(
+        sandbox::ChildProcess::start({.program = program.path,
+                                      .arguments = {worker_word, tool_word},
+                                      .environment = program.environment,
+                                      .descriptors = {pair.theirs.get(), file.file.get()}}));
+    pair.theirs = {};
+    // A worker that is gone already is found out below.
+    (void)write_all(pair.ours.get(), bytes);
+    ::shutdown(pair.ours.get(), SHUT_WR);
+    auto const answered =
+        read_to_end(pair.ours.get(), tool_answer_bytes_max,
+                    computes(request) ? std::chrono::milliseconds(0)
+                                      : std::chrono::milliseconds(parser_patience));
+    if (!answered) return fail(answered.error().code, "model worker: " + answered.error().message);
+    if (answered->empty()) {
+        auto const ending = child.wait();
+        return fail(Code::internal, "the model worker " + sandbox::describe(ending) +
+                                        " without an answer: the file may be damaged or hostile");
+    }
+    return decode_tool_answer(*answered);
+}
+
+}  // namespace kith::engine

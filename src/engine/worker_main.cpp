@@ -1,0 +1,13 @@
+#include "engine/worker_main.h"
+
+#include "engine/tool_worker.h"
+
+namespace kith::engine {
+
+std::optional<int> worker_main(std::vector<std::string> const& arguments) {
+    if (arguments.size() != 2 || arguments[0] != worker_word) return std::nullopt;
+    if (arguments[1] == tool_word) return tool_worker();
+    return std::nullopt;
+}
+
+}  // namespace kith::engine
