@@ -71,6 +71,10 @@ private:
     // The rule of a schema; `where` is its place, for errors.
     Result<RuleId> schema(json::value const& schema, std::string const& where);
     Result<RuleId> object_schema(json::object const& schema, std::string const& where);
+    Status check_alone(std::string_view keyword, json::object const& schema,
+                       std::string const& where) const;
+    Result<RuleId> alone(std::string_view keyword, json::value const& value_of,
+                         std::string const& where);
     Result<RuleId> reference(std::string_view target);
     Result<json::value const*> resolve(std::string_view target) const;
     Status check_keywords(json::object const& schema, std::string const& where) const;
@@ -144,31 +148,40 @@ Result<RuleId> Compiler::schema(json::value const& schema, std::string const& wh
     return object_schema(*object, where);
 }
 
+// Each of these says all by itself here; together with others it would have to be an intersection,
+// which a grammar cannot give.
+Status Compiler::check_alone(std::string_view keyword, json::object const& schema,
+                             std::string const& where) const {
+    bool const by_value = keyword == "const" || keyword == "enum";
+    for (auto const& member : schema) {
+        auto const other = view(member.key());
+        bool const harmless =
+            other == keyword || is_one_of(other, ignored) || (by_value && other == "type");
+        if (!harmless)
+            return unsupported("'" + shown(other) + "' beside '" + std::string(keyword) + "'",
+                               where);
+    }
+    return {};
+}
+
+Result<RuleId> Compiler::alone(std::string_view keyword, json::value const& value_of,
+                               std::string const& where) {
+    auto const inside = below(where, keyword);
+    if (keyword == "const") return value(value_of);
+    if (keyword == "enum") return one_of_values(value_of, inside);
+    if (keyword == "anyOf") return any_of(value_of, inside);
+    if (keyword == "oneOf") return one_of(value_of, inside);
+    if (keyword == "allOf") return all_of(value_of, inside);
+    if (!value_of.is_string()) return invalid("a $ref that is no string", where);
+    return reference(view(value_of.get_string()));
+}
+
 Result<RuleId> Compiler::object_schema(json::object const& schema, std::string const& where) {
-    // Each of these says all by itself here; together with others it would have to be an
-    // intersection, which a grammar cannot give.
-    for (char const* keyword : {"$ref", "const", "enum", "anyOf", "oneOf", "allOf"}) {
+    for (std::string_view const keyword : {"$ref", "const", "enum", "anyOf", "oneOf", "allOf"}) {
         auto const* const value_of = schema.if_contains(keyword);
         if (value_of == nullptr) continue;
-        bool const by_value =
-            std::string_view(keyword) == "const" || std::string_view(keyword) == "enum";
-        for (auto const& member : schema) {
-            auto const other = view(member.key());
-            bool const harmless =
-                other == keyword || is_one_of(other, ignored) || (by_value && other == "type");
-            if (!harmless)
-                return unsupported("'" + shown(other) + "' beside '" + keyword + "'", where);
-        }
-        if (std::string_view(keyword) == "$ref") {
-            if (!value_of->is_string()) return invalid("a $ref that is no string", where);
-            return reference(view(value_of->get_string()));
-        }
-        if (std::string_view(keyword) == "const") return value(*value_of);
-        if (std::string_view(keyword) == "enum")
-            return one_of_values(*value_of, below(where, keyword));
-        if (std::string_view(keyword) == "anyOf") return any_of(*value_of, below(where, keyword));
-        if (std::string_view(keyword) == "oneOf") return one_of(*value_of, below(where, keyword));
-        return all_of(*value_of, below(where, keyword));
+        KITH_TRY(check_alone(keyword, schema, where));
+        return alone(keyword, *value_of, where);
     }
     auto const* const type = schema.if_contains("type");
     if (type == nullptr) {
