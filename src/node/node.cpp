@@ -274,9 +274,6 @@ void Node::on_deadline(base::Instant now) {
             now);
     if (now >= housekeeping_at_) {
         housekeeping_at_ = now + housekeeping_interval;
-        // Together with gossip's heartbeat from here on: an idle node wakes up less often.
-        if (gossip_ && gossip_->deadline() > now)
-            housekeeping_at_ = std::min(housekeeping_at_, gossip_->deadline());
         housekeeping(now);
     }
     for (auto* feature : features_)
