@@ -23,6 +23,18 @@ bool is_ready(int descriptor, std::chrono::milliseconds patience) {
     return ready > 0;
 }
 
+base::Status read_exactly(int descriptor, base::MutableByteView out,
+                          std::chrono::milliseconds patience) {
+    while (!out.empty()) {
+        if (!is_ready(descriptor, patience)) return fail(Code::timeout, "no answer in time");
+        auto const got = ::read(descriptor, out.data(), out.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return fail(Code::unavailable, "the other end is gone");
+        out = out.subspan(static_cast<std::size_t>(got));
+    }
+    return {};
+}
+
 }  // namespace
 
 base::Result<SocketPair> SocketPair::create() {
@@ -56,6 +68,24 @@ base::Result<base::Bytes> read_to_end(int descriptor, std::size_t size_max,
             return fail(Code::too_large, "the answer is too large");
         base::append(all, base::ByteView(chunk).first(static_cast<std::size_t>(got)));
     }
+}
+
+base::Status write_message(int descriptor, base::ByteView message) {
+    base::ByteArray<4> length;
+    base::store_be(length, static_cast<std::uint32_t>(message.size()));
+    KITH_TRY(write_all(descriptor, length));
+    return write_all(descriptor, message);
+}
+
+base::Result<base::Bytes> read_message(int descriptor, std::size_t size_max,
+                                       std::chrono::milliseconds patience) {
+    base::ByteArray<4> length;
+    KITH_TRY(read_exactly(descriptor, length, patience));
+    auto const size = base::load_be<std::uint32_t>(length);
+    if (size > size_max) return fail(Code::too_large, "a message is too large");
+    base::Bytes message(size);
+    KITH_TRY(read_exactly(descriptor, message, patience));
+    return message;
 }
 
 }  // namespace kith::engine

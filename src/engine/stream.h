@@ -23,4 +23,10 @@ base::Status write_all(int descriptor, base::ByteView bytes);
 base::Result<base::Bytes> read_to_end(int descriptor, std::size_t size_max,
                                       std::chrono::milliseconds patience);
 
+// One message with its length before it. Code::unavailable when the other end closes before its
+// end, Code::too_large past size_max; the patience is for each part that arrives.
+base::Status write_message(int descriptor, base::ByteView message);
+base::Result<base::Bytes> read_message(int descriptor, std::size_t size_max,
+                                       std::chrono::milliseconds patience);
+
 }  // namespace kith::engine

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <csignal>
 #include <new>
 
 #include "engine/planted_flaw.h"
@@ -34,7 +33,7 @@ Result<std::string> call(infer::MappedFile file, infer::LogitsOptions const& opt
 
 // What an attacker might do who has got control.
 Result<std::string> misbehave() {
-    if (has_flaw("flaw.crash")) std::raise(SIGSEGV);
+    if (has_flaw("flaw.crash")) crash();
     if (has_flaw("flaw.exit")) return std::string();
     if (has_flaw("flaw.chatter")) return std::string("\x1b[2J not JSON");
     if (has_flaw("flaw.flood")) return std::string(tool_answer_bytes_max + 1, ' ');

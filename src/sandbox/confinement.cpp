@@ -30,9 +30,10 @@ base::Result<Confinement> confine(Policy const& policy) {
     if (!has_one_thread()) return fail(Code::conflict, "confine: not in a process of one thread");
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(Code::internal, "confine: the kernel refuses no_new_privs");
-    done.address_space_limited = KITH_TRY(set_limits(policy.limits));
     if (!KITH_GUARD("S87.landlock", false))
         done.landlock_abi = KITH_TRY(forbid_files_and_network());
+    // After landlock, which wants a descriptor for a moment.
+    done.address_space_limited = KITH_TRY(set_limits(policy.limits));
     // Last: the filter forbids the calls above.
     done.seccomp = KITH_GUARD("S87.seccomp", KITH_TRY(filter_syscalls()));
     if (!done.seccomp && policy.unfiltered == Unfiltered::refuse)

@@ -184,4 +184,11 @@ TEST_CASE("processor time is limited") {
     CHECK(end.signal == SIGKILL);
 }
 
+TEST_CASE("a process that may have no further descriptor can be confined") {
+    // Only builds without sanitizers keep this limit (limits.h).
+    Policy policy;
+    policy.limits.descriptors_max = 3;
+    CHECK(confined([] { return true; }, policy).exit == succeeded);
+}
+
 }  // namespace kith::sandbox

@@ -1,0 +1,304 @@
+#include "engine/stage_process.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "base/sabotage.h"
+#include "engine/stage_worker.h"
+#include "engine/stream.h"
+
+namespace kith::engine {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using base::Status;
+using infer::LayerRange;
+
+constexpr std::chrono::milliseconds tick{2};  // how long a wait is without looking around
+constexpr std::chrono::minutes start_patience{2};
+constexpr std::uint64_t program_memory_bytes = std::uint64_t{4} << 30U;
+constexpr std::uint64_t packing_factor = 2;  // docs/decisions/0009: at most 1.9
+
+std::uint64_t files_bytes(std::vector<infer::RegularFile> const& files) {
+    std::uint64_t sum = 0;
+    for (auto const& file : files) sum += file.size;
+    return sum;
+}
+
+// IEEE 754: NaN and infinities have all bits of the exponent. A loop that compilers vectorise.
+bool are_finite(std::span<float const> values) {
+    constexpr std::uint32_t exponent = 0x7f800000;
+    std::uint32_t odd = 0;
+    for (float const value : values)
+        odd |= (std::bit_cast<std::uint32_t>(value) & exponent) == exponent ? 1U : 0U;
+    return odd == 0;
+}
+
+Status wrong_sizes() {
+    return fail(Code::invalid, "rows and their sizes do not fit together");
+}
+
+}  // namespace
+
+StageProcess::StageProcess(WorkerProgram program, std::vector<infer::RegularFile> files,
+                           StageProcessOptions options)
+    : program_(std::move(program)), files_(std::move(files)), options_(options) {}
+
+Result<StageProcess> StageProcess::create(WorkerProgram program,
+                                          std::vector<infer::RegularFile> files,
+                                          StageProcessOptions options) {
+    if (files.empty() || files.size() > infer::model_files_max)
+        return fail(Code::invalid, "a model has 1 to 1024 files");
+    StageProcess made(std::move(program), std::move(files), options);
+    KITH_TRY(made.start());
+    return made;
+}
+
+Status StageProcess::start() {
+    auto pair = KITH_TRY(SocketPair::create());
+    auto const memory = KITH_TRY(Border::create());
+    StageStart message{.stage = options_.stage};
+    message.limits.address_space_bytes_max = files_bytes(files_) * (1 + packing_factor) +
+                                             options_.caches_bytes_max + program_memory_bytes;
+    sandbox::Launch launch{.program = program_.path,
+                           .arguments = {worker_word, stage_word},
+                           .environment = program_.environment,
+                           .descriptors = {pair.theirs.get(), memory.get()}};
+    for (auto const& file : files_) {
+        launch.descriptors.push_back(file.file.get());
+        message.file_sizes.push_back(file.size);
+    }
+    message.limits.descriptors_max = sandbox::first_descriptor + launch.descriptors.size();
+    auto child = KITH_TRY(sandbox::ChildProcess::start(launch));
+    pair.theirs = {};
+    (void)write_message(pair.ours.get(), encode(message));
+    auto const answer = read_message(pair.ours.get(), stage_message_bytes_max, start_patience);
+    if (!answer) {
+        child.kill();
+        return fail(Code::unavailable, "the model worker " + sandbox::describe(child.wait()) +
+                                           " while it read the model");
+    }
+    auto facts = KITH_TRY(decode_stage_facts(*answer));
+    if (workers_count_ > 0 && (facts.model.hidden_size != facts_.model.hidden_size ||
+                               facts.model.vocabulary_size != facts_.model.vocabulary_size))
+        return fail(Code::corrupt, "the model's files have changed");
+    auto border =
+        KITH_TRY(Border::map(memory.get(), Border::data_bytes_for(facts.model.hidden_size,
+                                                                  facts.model.vocabulary_size)));
+    facts_ = std::move(facts);
+    worker_.emplace(Worker{std::move(child), std::move(pair.ours), std::move(border)});
+    ++workers_count_;
+    sequences_count_ = 0;
+    return {};
+}
+
+Status StageProcess::ensure() {
+    if (worker_ && is_closed(worker_->socket.get())) (void)lose("ended between calls");
+    if (worker_) return {};
+    return start();
+}
+
+// Ends the worker; the sentence says what it did.
+Status StageProcess::lose(std::string const& why) {
+    worker_->process.kill();
+    auto const ending = worker_->process.wait();
+    worker_.reset();
+    return fail(Code::unavailable, "the model worker " + why + " (" + sandbox::describe(ending) +
+                                       "); its sequences are gone");
+}
+
+// One turn: the command is in the header, the replies are there afterwards.
+Status StageProcess::exchange(std::atomic<bool> const* cancel) {
+    auto& header = worker_->border.header();
+    header.cancel.store(cancel != nullptr && cancel->load());
+    header.asked.store(++worker_->turn, std::memory_order_release);
+    wake(header.asked);
+    return wait(cancel);
+}
+
+Status StageProcess::wait(std::atomic<bool> const* cancel) {
+    auto& header = worker_->border.header();
+    // A worker that wakes us without an answer makes these pass faster, not slower.
+    auto const ticks_max = options_.answer_patience / tick;
+    auto const cancel_ticks_max = options_.cancel_patience / tick;
+    std::int64_t cancel_ticks = 0;
+    for (std::int64_t ticks = 0; ticks < ticks_max; ++ticks) {
+        auto const seen = header.answered.load(std::memory_order_acquire);
+        if (seen == worker_->turn) return {};
+        sleep_while(header.answered, seen, tick);
+        if (header.answered.load(std::memory_order_acquire) == worker_->turn) return {};
+        if (is_closed(worker_->socket.get())) return lose("crashed");
+        if (cancel == nullptr || !cancel->load()) continue;
+        header.cancel.store(true);
+        if (++cancel_ticks > cancel_ticks_max) return lose("did not stop when it was told to");
+    }
+    return lose("gave no answer in time");
+}
+
+Status StageProcess::reply(std::size_t index) {
+    BorderReply copy;
+    std::memcpy(&copy, &worker_->border.header().replies[index], sizeof(copy));
+    if (copy.code == 0) return {};
+    if (!KITH_GUARD("S87.worker_code", copy.code <= 1 + static_cast<std::uint32_t>(Code::internal)))
+        return lose("spoke of an unknown error");
+    std::string_view const message(copy.message, ::strnlen(copy.message, border_message_bytes));
+    return fail(static_cast<Code>(copy.code - 1), plain_text(message, border_message_bytes));
+}
+
+// Copies rows out, once, and looks at the copy.
+Status StageProcess::take(std::size_t offset, std::span<float> out) {
+    auto const rows = worker_->border.floats(offset, out.size());
+    std::memcpy(out.data(), rows.data(), rows.size_bytes());
+    if (!KITH_GUARD("S87.worker_finite", are_finite(out))) return lose("gave what is no number");
+    return {};
+}
+
+Status StageProcess::check(SequenceId sequence) const {
+    if (sequence.worker != workers_count_)
+        return fail(Code::not_found, "the sequence ended with its model worker");
+    return {};
+}
+
+Status StageProcess::embed(std::span<infer::TokenId const> tokens, std::span<float> out) {
+    auto const width = facts_.model.hidden_size;
+    if (out.size() / width != tokens.size() || out.size() % width != 0) return wrong_sizes();
+    KITH_TRY(ensure());
+    while (!tokens.empty()) {
+        auto const count = std::min(tokens.size(), border_rows_max);
+        std::ranges::copy(tokens.first(count), worker_->border.ids(count).begin());
+        command().operation = Operation::embed;
+        command().size = count;
+        KITH_TRY(exchange());
+        KITH_TRY(reply(0));
+        KITH_TRY(take(count, out.first(count * width)));
+        tokens = tokens.subspan(count);
+        out = out.subspan(count * width);
+    }
+    return {};
+}
+
+Status StageProcess::logits(std::span<float const> hidden_rows, std::span<float> out) {
+    auto const width = facts_.model.hidden_size;
+    auto const count = hidden_rows.size() / width;
+    if (hidden_rows.size() % width != 0 || count == 0 || count > infer::micro_batch_tokens ||
+        out.size() != count * facts_.model.vocabulary_size)
+        return wrong_sizes();
+    KITH_TRY(ensure());
+    std::ranges::copy(hidden_rows, worker_->border.floats(0, hidden_rows.size()).begin());
+    command().operation = Operation::logits;
+    command().size = count;
+    KITH_TRY(exchange());
+    KITH_TRY(reply(0));
+    return take(hidden_rows.size(), out);
+}
+
+Result<SequenceId> StageProcess::make_sequence(LayerRange layers, std::size_t positions_max) {
+    KITH_TRY(ensure());
+    if (sequences_count_ == sequences_max) return fail(Code::too_large, "too many sequences");
+    SequenceId const made{.worker = workers_count_, .number = ++next_number_};
+    command().operation = Operation::make_cache;
+    command().size = positions_max;
+    command().layers_begin = layers.begin;
+    command().layers_end = layers.end;
+    command().steps[0] = {.cache = made.number};
+    KITH_TRY(exchange());
+    KITH_TRY(reply(0));
+    ++sequences_count_;
+    return made;
+}
+
+Status StageProcess::truncate(SequenceId sequence, std::size_t length) {
+    KITH_TRY(ensure());
+    KITH_TRY(check(sequence));
+    command().operation = Operation::truncate;
+    command().size = length;
+    command().steps[0] = {.cache = sequence.number};
+    KITH_TRY(exchange());
+    return reply(0);
+}
+
+void StageProcess::drop(SequenceId sequence) {
+    if (!worker_ || !check(sequence)) return;
+    command().operation = Operation::drop;
+    command().steps[0] = {.cache = sequence.number};
+    if (exchange() && worker_ && sequences_count_ > 0) --sequences_count_;
+}
+
+Status StageProcess::forward(SequenceId sequence, std::span<float> hidden, std::size_t position,
+                             LayerRange layers, std::atomic<bool> const* cancel) {
+    auto const width = facts_.model.hidden_size;
+    auto const tokens = hidden.size() / width;
+    if (hidden.size() % width != 0 || tokens == 0) return wrong_sizes();
+    if (tokens > infer::forward_tokens_max)
+        return fail(Code::too_large, "forward: too many tokens at once");
+    KITH_TRY(ensure());
+    KITH_TRY(check(sequence));
+    for (std::size_t at = 0; at < tokens; at += border_rows_max) {
+        auto const count = std::min(border_rows_max, tokens - at);
+        auto const part = hidden.subspan(at * width, count * width);
+        std::ranges::copy(part, worker_->border.floats(0, part.size()).begin());
+        command().operation = Operation::forward;
+        command().layers_begin = layers.begin;
+        command().layers_end = layers.end;
+        command().steps[0] = {.position = position + at,
+                              .cache = sequence.number,
+                              .rows = static_cast<std::uint32_t>(count)};
+        KITH_TRY(exchange(cancel));
+        KITH_TRY(reply(0));
+        KITH_TRY(take(0, part));
+    }
+    return {};
+}
+
+std::vector<Status> StageProcess::forward_many(std::span<Step const> steps, LayerRange layers,
+                                               std::atomic<bool> const* cancel) {
+    auto const width = facts_.model.hidden_size;
+    std::vector<Status> out(steps.size());
+    auto const all = [&out](Status const& status) {
+        std::ranges::fill(out, status);
+        return out;
+    };
+    if (auto const ready = ensure(); !ready) return all(ready);
+    std::vector<std::size_t> places;  // those that are sent
+    std::vector<std::size_t> rows_of;
+    std::size_t rows = 0;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        auto const& step = steps[i];
+        auto const count = step.hidden.size() / width;
+        out[i] = check(step.sequence);
+        if (!out[i]) continue;
+        if (step.hidden.size() % width != 0 || count == 0)
+            out[i] = wrong_sizes();
+        else if (rows + count > border_steps_max)
+            out[i] = fail(Code::too_large, "forward: too many rows together");
+        if (!out[i]) continue;
+        std::ranges::copy(step.hidden,
+                          worker_->border.floats(rows * width, step.hidden.size()).begin());
+        command().steps[places.size()] = {.position = step.position,
+                                          .cache = step.sequence.number,
+                                          .rows = static_cast<std::uint32_t>(count)};
+        places.push_back(i);
+        rows_of.push_back(rows);
+        rows += count;
+    }
+    if (places.empty()) return out;
+    command().operation = Operation::forward_many;
+    command().size = places.size();
+    command().layers_begin = layers.begin;
+    command().layers_end = layers.end;
+    auto exchanged = exchange(cancel);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        auto& status = out[places[i]];
+        // A lie in one reply ends the worker, and the rest with it.
+        status = worker_ ? exchanged : fail(Code::unavailable, "the model worker was ended");
+        if (!exchanged) status = exchanged;
+        if (status) status = reply(i);
+        if (status) status = take(rows_of[i] * width, steps[places[i]].hidden);
+    }
+    return out;
+}
+
+}  // namespace kith::engine

@@ -1,0 +1,104 @@
+// engine/stage_process.h: infer::Stage in a confined process: a flaw that a model file finds in
+// the engine is an error of one call, not the end of the node or the loss of its keys.
+//
+// The operations of infer/stage.h, the same bits. Caches live in the worker and have numbers. When
+// the worker crashes, is ended by a limit, does not stop when it is told to, or says what cannot
+// be, the running call fails with Code::unavailable and the worker is ended; the next call starts
+// another one. Its caches are gone then: their numbers give Code::not_found, and the caller begins
+// those sequences again.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/border.h"
+#include "engine/stage_start.h"
+#include "engine/worker_program.h"
+#include "infer/regular_file.h"
+#include "sandbox/child_process.h"
+
+namespace kith::engine {
+
+inline constexpr std::size_t sequences_max = 4096;  // made and not dropped
+
+struct StageProcessOptions {
+    infer::StageOptions stage = {};
+    // Of all caches together; with the files and what is packed of them the worker's memory limit.
+    std::uint64_t caches_bytes_max = infer::kv_cache_bytes_max;
+    // After these the worker is ended. About: they are counted in waits, not by a clock.
+    std::chrono::milliseconds answer_patience = std::chrono::minutes(10);
+    std::chrono::milliseconds cancel_patience = std::chrono::seconds(20);
+};
+
+struct SequenceId {
+    std::uint32_t worker = 0;  // the how manieth
+    std::uint32_t number = 0;
+};
+
+// Not thread-safe: one call at a time. The worker ends with the thread that started it (the one
+// that called create(), or the call after a crash): that one should live as long as this object.
+class StageProcess {
+public:
+    // Starts the worker and waits until it has read the files: a whole model or shards of one, in
+    // any order. Errors as infer::Model::load and Stage::create; Code::unavailable: the worker did
+    // not get that far; Code::unsupported: this kernel cannot confine it.
+    static base::Result<StageProcess> create(WorkerProgram program,
+                                             std::vector<infer::RegularFile> files,
+                                             StageProcessOptions options = {});
+
+    [[nodiscard]] infer::ModelInfo const& model() const { return facts_.model; }
+    [[nodiscard]] int landlock_abi() const { return facts_.landlock_abi; }
+
+    base::Status embed(std::span<infer::TokenId const> tokens, std::span<float> out);
+    base::Status logits(std::span<float const> hidden_rows, std::span<float> out);
+
+    // Room for positions_max tokens, as infer::KvCache::create; Code::too_large past sequences_max.
+    base::Result<SequenceId> make_sequence(infer::LayerRange layers, std::size_t positions_max);
+    base::Status truncate(SequenceId sequence, std::size_t length);
+    void drop(SequenceId sequence);  // one that is gone is fine
+
+    // As infer::Stage::forward. After any error the sequence wants truncate(position): long inputs
+    // pass in parts. `cancel` is looked at every few milliseconds here, and between layers there.
+    base::Status forward(SequenceId sequence, std::span<float> hidden, std::size_t position,
+                         infer::LayerRange layers, std::atomic<bool> const* cancel = nullptr);
+
+    struct Step {
+        SequenceId sequence = {};
+        std::size_t position = 0;
+        std::span<float> hidden = {};
+    };
+    std::vector<base::Status> forward_many(std::span<Step const> steps, infer::LayerRange layers,
+                                           std::atomic<bool> const* cancel = nullptr);
+
+private:
+    struct Worker {
+        sandbox::ChildProcess process;
+        base::FileDescriptor socket;
+        Border border;
+        std::uint32_t turn = 0;
+    };
+    StageProcess(WorkerProgram program, std::vector<infer::RegularFile> files,
+                 StageProcessOptions options);
+    base::Status start();
+    base::Status ensure();  // that there is a worker
+    base::Status exchange(std::atomic<bool> const* cancel = nullptr);
+    base::Status wait(std::atomic<bool> const* cancel);
+    base::Status reply(std::size_t index);
+    base::Status lose(std::string const& why);
+    [[nodiscard]] base::Status check(SequenceId sequence) const;
+    base::Status take(std::size_t offset, std::span<float> out);
+    BorderCommand& command() { return worker_->border.header().command; }
+
+    WorkerProgram program_;
+    std::vector<infer::RegularFile> files_;
+    StageProcessOptions options_;
+    StageFacts facts_;
+    std::optional<Worker> worker_;
+    std::uint32_t workers_count_ = 0;
+    std::uint32_t next_number_ = 0;
+    std::size_t sequences_count_ = 0;  // of the present worker
+};
+
+}  // namespace kith::engine

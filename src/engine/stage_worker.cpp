@@ -1,0 +1,201 @@
+#include "engine/stage_worker.h"
+
+#include <unistd.h>
+
+#include <cstring>
+#include <limits>
+#include <map>
+#include <new>
+#include <thread>
+
+#include "engine/border.h"
+#include "engine/planted_flaw.h"
+#include "engine/stage_start.h"
+#include "engine/stream.h"
+#include "sandbox/child_process.h"
+
+namespace kith::engine {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using base::Status;
+using infer::KvCache;
+using infer::LayerRange;
+
+constexpr int socket_descriptor = sandbox::first_descriptor;
+constexpr int memory_descriptor = sandbox::first_descriptor + 1;
+constexpr int files_descriptor = sandbox::first_descriptor + 2;
+constexpr std::chrono::milliseconds look_around{1000};  // how often a lost parent is noticed
+
+void set_reply(BorderReply& reply, Status const& status) {
+    reply.code = status ? 0 : 1 + static_cast<std::uint32_t>(status.error().code);
+    if (!status)
+        std::strncpy(reply.message, status.error().message.c_str(), border_message_bytes - 1);
+    if (has_flaw("flaw.lie_code")) reply.code = 4711;
+}
+
+class StageWorker {
+public:
+    StageWorker(infer::Stage stage, Border border)
+        : stage_(std::move(stage)),
+          border_(std::move(border)),
+          hidden_(stage_.model().hparams().hidden_size) {}
+
+    // Until the parent is gone.
+    void serve() {
+        auto& header = border_.header();
+        for (std::uint32_t turn = 1;; ++turn) {
+            for (auto seen = header.asked.load(std::memory_order_acquire); seen != turn;
+                 seen = header.asked.load(std::memory_order_acquire)) {
+                sleep_while(header.asked, seen, look_around);
+                if (is_closed(socket_descriptor)) return;
+            }
+            answer(header);
+            header.answered.store(turn, std::memory_order_release);
+            wake(header.answered);
+        }
+    }
+
+private:
+    void answer(BorderHeader& header) {
+        auto const& command = header.command;
+        if (command.operation == Operation::forward_many) {
+            forward_many(header);
+            return;
+        }
+        try {
+            set_reply(header.replies[0], one(command));
+        } catch (std::bad_alloc const&) {
+            set_reply(header.replies[0], fail(Code::too_large, "not enough memory"));
+        }
+    }
+
+    // The parent has checked all sizes; border_ asserts them.
+    Status one(BorderCommand const& command) {
+        auto const& step = command.steps[0];
+        LayerRange const layers{command.layers_begin, command.layers_end};
+        switch (command.operation) {
+            case Operation::embed:
+                return stage_.embed(border_.ids(command.size),
+                                    border_.floats(command.size, command.size * hidden_));
+            case Operation::forward:
+                return forward(step, layers);
+            case Operation::logits:
+                return stage_.logits(
+                    border_.floats(0, command.size * hidden_),
+                    border_.floats(command.size * hidden_,
+                                   command.size * stage_.model().hparams().vocabulary_size));
+            case Operation::make_cache: {
+                auto cache =
+                    KITH_TRY(KvCache::create(stage_.model().hparams(), layers, command.size));
+                caches_.insert_or_assign(step.cache, std::move(cache));
+                return {};
+            }
+            case Operation::truncate: {
+                auto* const cache = find(step.cache);
+                if (cache == nullptr) return fail(Code::not_found, "no such sequence");
+                cache->truncate(command.size);
+                return {};
+            }
+            case Operation::drop:
+                caches_.erase(step.cache);
+                return {};
+            case Operation::forward_many:
+                break;
+        }
+        return fail(Code::internal, "no such operation");
+    }
+
+    Status forward(BorderStep const& step, LayerRange layers) {
+        auto* const cache = find(step.cache);
+        if (cache == nullptr) return fail(Code::not_found, "no such sequence");
+        auto const rows = border_.floats(0, step.rows * hidden_);
+        auto const& cancel = border_.header().cancel;
+        if (has_flaw("flaw.crash_forward") || has_flaw("flaw.await_cancel")) {
+            LayerRange const first{layers.begin, layers.begin + 1};
+            KITH_TRY(stage_.forward(*cache, rows, step.position, first));
+            if (has_flaw("flaw.crash_forward")) crash();
+            layers.begin += 1;
+            while (!cancel) std::this_thread::yield();
+        }
+        while (has_flaw("flaw.hang")) std::this_thread::yield();
+        auto const done = stage_.forward(*cache, rows, step.position, layers, &cancel);
+        if (has_flaw("flaw.lie_number")) rows[1] = std::numeric_limits<float>::quiet_NaN();
+        return done;
+    }
+
+    void forward_many(BorderHeader& header) {
+        auto const& command = header.command;
+        std::vector<infer::Stage::Step> steps;
+        std::vector<std::size_t> places;
+        std::size_t row = 0;
+        for (std::size_t i = 0; i < command.size; ++i) {
+            auto const& step = command.steps[i];
+            auto* const cache = find(step.cache);
+            if (cache == nullptr)
+                set_reply(header.replies[i], fail(Code::not_found, "no such sequence"));
+            else
+                steps.push_back({.cache = cache,
+                                 .position = step.position,
+                                 .hidden = border_.floats(row * hidden_, step.rows * hidden_)});
+            if (cache != nullptr) places.push_back(i);
+            row += step.rows;
+        }
+        auto const done =
+            stage_.forward_many(steps, {command.layers_begin, command.layers_end}, &header.cancel);
+        for (std::size_t i = 0; i < done.size(); ++i) set_reply(header.replies[places[i]], done[i]);
+    }
+
+    KvCache* find(std::uint32_t number) {
+        auto const at = caches_.find(number);
+        return at == caches_.end() ? nullptr : &at->second;
+    }
+
+    infer::Stage stage_;
+    Border border_;
+    std::size_t hidden_;
+    std::map<std::uint32_t, KvCache> caches_;
+};
+
+struct Begun {
+    StageFacts facts;
+    StageWorker worker;
+};
+
+Result<Begun> begin() {
+    auto const bytes = KITH_TRY(
+        read_message(socket_descriptor, stage_message_bytes_max, std::chrono::milliseconds(0)));
+    auto const start = KITH_TRY(decode_stage_start(bytes));
+    auto const held = KITH_TRY(sandbox::confine({.limits = start.limits}));
+    std::vector<infer::MappedFile> files;
+    int descriptor = files_descriptor;
+    for (auto const size : start.file_sizes)
+        files.push_back(KITH_TRY(infer::MappedFile::map(descriptor++, size)));
+    try {
+        auto model = KITH_TRY(infer::Model::load(std::move(files)));
+        StageFacts facts{.model = model->info(), .landlock_abi = held.landlock_abi};
+        auto border = KITH_TRY(Border::map(
+            memory_descriptor,
+            Border::data_bytes_for(facts.model.hidden_size, facts.model.vocabulary_size)));
+        auto stage = KITH_TRY(infer::Stage::create(std::move(model), start.stage));
+        if (has_flaw("flaw.lie_size")) facts.model.hidden_size = std::size_t{1} << 40U;
+        return Begun{std::move(facts), StageWorker(std::move(stage), std::move(border))};
+    } catch (std::bad_alloc const&) {
+        return fail(Code::too_large, "the model wants more memory than it may have");
+    }
+}
+
+}  // namespace
+
+int stage_worker() {
+    sandbox::end_with_parent();
+    auto begun = begin();
+    auto const answer = begun ? encode(Result<StageFacts>(begun->facts))
+                              : encode(Result<StageFacts>(std::unexpected(begun.error())));
+    if (write_message(socket_descriptor, answer) && begun) begun->worker.serve();
+    ::_exit(0);  // as in tool_worker.cpp
+}
+
+}  // namespace kith::engine
