@@ -136,10 +136,10 @@ TEST_CASE("an answer of a given form is of that form, or cut short by its length
     CHECK(logprobs == finished->completion_tokens);
     if (finished->reason == ask::FinishReason::stop) CHECK(text.ends_with("}"));
 
-    question.schema = R"({"type":"integer","minimum":0})";
+    question.schema = R"({"type":"string","pattern":"a+"})";
     auto const refused = alone.machine.ask->ask(question, [](ask::Update const&) {});
     CHECK(base::code_of(refused) == base::Code::unsupported);
-    CHECK(refused.error().message.find("minimum") != std::string::npos);
+    CHECK(refused.error().message.find("pattern") != std::string::npos);
 }
 
 TEST_CASE("a machine that does not choose the tokens says what it cannot do, at once") {
