@@ -246,6 +246,7 @@ private:
     void keep_membership(base::Instant now);
     void on_binding_update(AuthenticatedControl const& control, base::Instant now);
     [[nodiscard]] bool needs_refresh() const;
+    [[nodiscard]] bool has_moved(LinkState const& from_coordinator) const;
     void ask_for_refresh(ports::ConnectionId id, base::Instant now);
     void on_refresh_bytes(base::ByteView bytes, base::Instant now);
     struct JoinAnswer {

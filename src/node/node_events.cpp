@@ -58,7 +58,7 @@ void Node::admit(ports::ConnectionId id, base::Instant now) {
         facts.has_lease = registry_->has_lease(now) || is_coordinator;
         facts.on_list = registry_->list() != nullptr && registry_->list()->find(node) != nullptr;
     }
-    if (swarm_ && node == swarm_->coordinator.node_id() && needs_refresh())
+    if (swarm_ && node == swarm_->coordinator.node_id() && needs_refresh() && !has_moved(link))
         return ask_for_refresh(id, now);
     auto const decision = trust::admit(trust::Policy::members, facts);
     auto* peer = peers_.find(node);
@@ -198,6 +198,7 @@ void Node::deliver(identity::NodeId const& node, base::Instant now) {
         reputation_->set_connected(node, now);
         send_nickname(node);
         if (swarm_->coordinator.node_id() == node) {
+            upkeep_.secret_may_be_old = false;  // no session stands under another one
             poll_coordinator(now);
             (void)relay_->reserve_at(*peer->link, now);  // a relayed link leads to no relay
         }

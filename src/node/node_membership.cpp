@@ -257,6 +257,15 @@ bool Node::needs_refresh() const {
     return !coordinator_ && (upkeep_.secret_may_be_old || !is_listed());
 }
 
+// A coordinator that we find nowhere, but that finds us, is taken as it comes: a member that only
+// asks on links it dialled itself would never see it again.
+bool Node::has_moved(LinkState const& from_coordinator) const {
+    constexpr std::size_t dials_in_vain = 2;
+    auto const* peer = peers_.find(swarm_->coordinator.node_id());
+    return from_coordinator.direction == Direction::inbound && is_listed() && peer != nullptr &&
+           peer->failures >= dials_in_vain;
+}
+
 void Node::ask_for_refresh(ports::ConnectionId id, base::Instant now) {
     if (upkeep_.refresh && upkeep_.refresh->connection == id) return;
     auto& link = links_.at(id);

@@ -74,6 +74,34 @@ TEST_CASE("S25: a coordinator that moved is found by what it signed, through ano
     CHECK(ada.node->discovery_counts().found == 1);
 }
 
+// Nobody else is there who could be asked, and what the member knows of its coordinator is old.
+TEST_CASE(
+    "S25: a coordinator that moved in the middle of a session's handshake comes back itself") {
+    SwarmBench bench;
+    Machine& op = bench.add_operator();
+    Machine& ada = bench.add_member(op);
+    bench.network.set_conditions({.latency_min = 40ms, .latency_max = 40ms});
+    auto const move = [&] {
+        auto const moved = bench.next_address();
+        bench.network.move(op.address, moved, bench.clock.now());
+        op.address = moved;
+        op.node->set_listen_addresses({op.multiaddr()});
+        bench.network.touch(moved);
+    };
+    auto const is_connected = [&] {
+        for (auto const& peer : ada.node->peers(bench.clock.now()))
+            if (peer.node == op.identity.node_id()) return peer.connected;
+        return false;
+    };
+    move();
+    REQUIRE(bench.run_until([&] { return !is_connected(); }, 5s));
+    REQUIRE(bench.run_until(is_connected, 10s));
+    CHECK_FALSE(ada.node->is_ready(op.identity.node_id()));
+    move();
+    REQUIRE(bench.run_until([&] { return !is_connected(); }, 5s));
+    CHECK(bench.run_until([&] { return ada.node->is_ready(op.identity.node_id()); }, 25s));
+}
+
 TEST_CASE("S23: a member cannot say where another is: not in its name, nor for another swarm") {
     World world;
     auto& [bench, op, ada, bo] = world;
