@@ -109,7 +109,9 @@ Status Stage::embed(std::span<TokenId const> tokens, std::span<float> out) {
         return fail(Code::invalid, "embed: sizes do not fit");
     for (auto const token : tokens)
         if (token < 0 || static_cast<std::size_t>(token) >= matrix.rows)
-            return fail(Code::invalid, "embed: no such token");
+            return fail(Code::invalid, "token " + std::to_string(token) +
+                                           " is not in the vocabulary (0 to " +
+                                           std::to_string(matrix.rows - 1) + ")");
     for (std::size_t i = 0; i < tokens.size(); ++i)
         dequantise_row(matrix.type,
                        matrix.data + static_cast<std::size_t>(tokens[i]) * matrix.row_stride,

@@ -90,15 +90,19 @@ std::array<std::uint8_t, 32> unpack_q6_k(Row block, std::size_t k) {
     return out;
 }
 
-// The five-bit values of a block of Q5_0, 16 too high.
-void pack_q5_0(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+// 32 values of five bits, less `zero`: {fifth bits[4], nibbles[16]}.
+void pack_five_bits(Row from, unsigned zero, std::size_t r, std::uint8_t* quants) {
     std::array<std::uint8_t, 32> shifted{};
     for (std::size_t i = 0; i < shifted.size(); ++i) {
-        auto const nibble = (unsigned{block[6 + i % 16]} >> (4 * (i / 16))) & 15U;
-        auto const high = (unsigned{block[2 + i / 8]} >> (i % 8)) & 1U;
-        shifted[i] = static_cast<std::uint8_t>((nibble | high << 4U) + 128 - 16);
+        auto const nibble = (unsigned{from[4 + i % 16]} >> (4 * (i / 16))) & 15U;
+        auto const high = (unsigned{from[i / 8]} >> (i % 8)) & 1U;
+        shifted[i] = static_cast<std::uint8_t>((nibble | high << 4U) + 128 - zero);
     }
     spread<8>(shifted.data(), r, quants);
+}
+
+void pack_q5_0(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
+    pack_five_bits(block + 2, 16, r, quants);
     std::memcpy(scales + 2 * r, block, 2);
 }
 
@@ -109,13 +113,7 @@ void pack_q4_1(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* sca
 }
 
 void pack_q5_1(Row block, std::size_t r, std::uint8_t* quants, std::uint8_t* scales) {
-    std::array<std::uint8_t, 32> shifted{};
-    for (std::size_t i = 0; i < shifted.size(); ++i) {
-        auto const nibble = (unsigned{block[8 + i % 16]} >> (4 * (i / 16))) & 15U;
-        auto const high = (unsigned{block[4 + i / 8]} >> (i % 8)) & 1U;
-        shifted[i] = static_cast<std::uint8_t>((nibble | high << 4U) + 128);
-    }
-    spread<8>(shifted.data(), r, quants);
+    pack_five_bits(block + 4, 0, r, quants);
     std::memcpy(scales + 2 * r, block, 2);
     std::memcpy(scales + 32 + 2 * r, block + 2, 2);
 }
