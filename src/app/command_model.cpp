@@ -2,6 +2,7 @@
 // print JSON. What only reads a file does so in a confined process (engine/tool_process.h).
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
@@ -15,6 +16,9 @@ namespace kith::app {
 namespace {
 
 constexpr std::size_t tokens_max = 1'000'000;  // of --tokens
+
+constexpr std::string_view type_names =
+    "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL";
 
 // Shows the document or the error.
 ExitCode show(Context const& context, base::Result<std::string> const& document) {
@@ -46,18 +50,34 @@ void add_file(CLI::App& parser, std::string& file) {
 
 void add_threads(CLI::App& parser, std::size_t& threads) {
     parser.add_option("--threads", threads, "How many threads compute")
-        ->check(CLI::Range(std::size_t{1}, std::size_t{threads_max}))
+        ->check(CLI::Range(std::size_t{1}, infer::threads_count_max))
         ->capture_default_str();
 }
 
+// An option that is one of some words.
+template <class Value>
+using Choices = std::vector<std::pair<std::string, Value>>;
+
+template <class Value>
+void add_choice(CLI::App& parser, std::string const& name, Value& value, std::string const& what,
+                Choices<Value> const& choices) {
+    std::string words;
+    for (auto const& [word, meaning] : choices) words += (words.empty() ? "" : ", ") + word;
+    auto const choose = [name, &value, choices, words](std::string const& word) {
+        auto const found = std::ranges::find(choices, word, &Choices<Value>::value_type::first);
+        if (found == choices.end())
+            throw CLI::ValidationError(name, "'" + word + "' is none of: " + words);
+        value = found->second;
+    };
+    parser.add_option_function<std::string>(name, choose, what + ": " + words)->type_name("NAME");
+}
+
 void add_kernels(CLI::App& parser, infer::Isa& isa) {
-    parser.add_option("--kernels", isa, "detected, portable, avx2 or avx512")
-        ->transform(CLI::CheckedTransformer(
-            std::vector<std::pair<std::string, infer::Isa>>{{"detected", infer::Isa::detected},
-                                                            {"portable", infer::Isa::portable},
-                                                            {"avx2", infer::Isa::avx2},
-                                                            {"avx512", infer::Isa::avx512}}))
-        ->type_name("NAME");
+    add_choice<infer::Isa>(parser, "--kernels", isa, "Instructions",
+                           {{"detected", infer::Isa::detected},
+                            {"portable", infer::Isa::portable},
+                            {"avx2", infer::Isa::avx2},
+                            {"avx512", infer::Isa::avx512}});
 }
 
 class ModelInspect final : public Command {
@@ -185,25 +205,20 @@ class ModelSynth final : public Command {
 public:
     explicit ModelSynth(CLI::App& parser) {
         parser.add_option("file", options_.path, "The GGUF file to write")->required();
-        std::vector<std::pair<std::string, infer::Architecture>> architectures;
+        Choices<infer::Architecture> architectures;
         for (auto const* const traits : infer::all_architectures())
             architectures.emplace_back(traits->name, traits->architecture);
-        parser.add_option("--architecture", options_.shape.architecture, "llama, qwen3, ...")
-            ->transform(CLI::CheckedTransformer(architectures))
-            ->type_name("NAME");
-        parser
-            .add_option("--tokenizer", options_.shape.tokenizer,
-                        "byte-bpe, qwen2, llama3, spm, gemma or phi3")
-            ->transform(
-                CLI::CheckedTransformer(std::vector<std::pair<std::string, infer::SynthTokenizer>>{
-                    {"byte-bpe", infer::SynthTokenizer::byte_bpe},
-                    {"qwen2", infer::SynthTokenizer::qwen2_bpe},
-                    {"llama3", infer::SynthTokenizer::llama3_bpe},
-                    {"spm", infer::SynthTokenizer::spm},
-                    {"gemma", infer::SynthTokenizer::gemma_spm},
-                    {"phi3", infer::SynthTokenizer::phi3_spm}}))
-            ->type_name("NAME");
-        parser.add_option("--type", type_, "Of the matrices: F32, F16, BF16, Q8_0, Q4_0, ...")
+        add_choice<infer::Architecture>(parser, "--architecture", options_.shape.architecture,
+                                        "Architecture", architectures);
+        add_choice<infer::SynthTokenizer>(parser, "--tokenizer", options_.shape.tokenizer,
+                                          "Tokenizer",
+                                          {{"byte-bpe", infer::SynthTokenizer::byte_bpe},
+                                           {"qwen2", infer::SynthTokenizer::qwen2_bpe},
+                                           {"llama3", infer::SynthTokenizer::llama3_bpe},
+                                           {"spm", infer::SynthTokenizer::spm},
+                                           {"gemma", infer::SynthTokenizer::gemma_spm},
+                                           {"phi3", infer::SynthTokenizer::phi3_spm}});
+        parser.add_option("--type", type_, "Of the matrices, one of " + std::string(type_names))
             ->capture_default_str();
         parser.add_option("--layers", options_.shape.layers_count)->capture_default_str();
         parser.add_option("--hidden", options_.shape.hidden_size)->capture_default_str();
@@ -218,16 +233,12 @@ public:
         parser.add_option("--experts", options_.shape.experts_count)->capture_default_str();
         parser.add_option("--experts-used", options_.shape.experts_used)->capture_default_str();
         parser.add_option("--expert-size", options_.shape.expert_size)->capture_default_str();
-        parser
-            .add_option("--rope", options_.shape.rope, "plain, linear, yarn, divisors or longrope")
-            ->transform(
-                CLI::CheckedTransformer(std::vector<std::pair<std::string, infer::SynthRope>>{
-                    {"plain", infer::SynthRope::plain},
-                    {"linear", infer::SynthRope::linear},
-                    {"yarn", infer::SynthRope::yarn},
-                    {"divisors", infer::SynthRope::divisors},
-                    {"longrope", infer::SynthRope::longrope}}))
-            ->type_name("NAME");
+        add_choice<infer::SynthRope>(parser, "--rope", options_.shape.rope, "Scaling of positions",
+                                     {{"plain", infer::SynthRope::plain},
+                                      {"linear", infer::SynthRope::linear},
+                                      {"yarn", infer::SynthRope::yarn},
+                                      {"divisors", infer::SynthRope::divisors},
+                                      {"longrope", infer::SynthRope::longrope}});
         parser.add_option("--vocabulary", options_.shape.vocabulary_size)->capture_default_str();
         parser.add_option("--context", options_.shape.context_length)->capture_default_str();
         parser.add_flag_callback(
@@ -238,7 +249,9 @@ public:
     ExitCode run(Context& context) override {
         auto const type = infer::find_type(type_);
         if (!type)
-            return usage_error(context, {base::Code::invalid, "no tensor type is named " + type_});
+            return usage_error(
+                context, {base::Code::invalid, "no tensor type is named " + type_ + "; there are " +
+                                                   std::string(type_names)});
         options_.shape.type = *type;
         options_.progress = [&output = context.output](std::uint64_t done, std::uint64_t total) {
             output.progress("writing", done, total);
