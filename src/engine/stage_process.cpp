@@ -7,6 +7,8 @@
 #include "base/sabotage.h"
 #include "engine/stage_worker.h"
 #include "engine/stream.h"
+#include "engine/worker_error.h"
+#include "engine/worker_memory.h"
 
 namespace kith::engine {
 namespace {
@@ -19,8 +21,6 @@ using infer::LayerRange;
 
 constexpr std::chrono::milliseconds tick{2};  // how long a wait is without looking around
 constexpr std::chrono::minutes start_patience{2};
-constexpr std::uint64_t program_memory_bytes = std::uint64_t{4} << 30U;
-constexpr std::uint64_t packing_factor = 2;  // docs/decisions/0009: at most 1.9
 
 std::uint64_t files_bytes(std::vector<infer::RegularFile> const& files) {
     std::uint64_t sum = 0;
@@ -61,8 +61,8 @@ Status StageProcess::start() {
     auto pair = KITH_TRY(SocketPair::create());
     auto const memory = KITH_TRY(Border::create());
     StageStart message{.stage = options_.stage};
-    message.limits.address_space_bytes_max = files_bytes(files_) * (1 + packing_factor) +
-                                             options_.caches_bytes_max + program_memory_bytes;
+    message.limits.address_space_bytes_max =
+        memory_to_compute(files_bytes(files_), options_.caches_bytes_max);
     sandbox::Launch launch{.program = program_.path,
                            .arguments = {worker_word, stage_word},
                            .environment = program_.environment,

@@ -9,6 +9,7 @@
 
 #include "base/code_of.h"
 #include "base/temporary_folder.h"
+#include "engine/worker_error.h"
 #include "infer/model_tool.h"
 
 namespace kith::engine {

@@ -1,8 +1,7 @@
 #include "engine/stage_start.h"
 
-#include <algorithm>
-
 #include "base/sabotage.h"
+#include "engine/worker_error.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
 
@@ -13,7 +12,7 @@ using base::Code;
 using base::fail;
 using base::Result;
 
-constexpr std::size_t message_bytes_max = 256;
+constexpr std::size_t name_bytes_max = 256;
 constexpr std::uint8_t is_facts = 0;
 constexpr std::uint8_t is_error = 1;
 
@@ -34,7 +33,7 @@ bool are_possible(infer::ModelInfo const& model) {
 }
 
 std::string_view cut(std::string_view text) {
-    return text.substr(0, message_bytes_max);
+    return text.substr(0, name_bytes_max);
 }
 
 Result<StageFacts> read_facts(wire::Reader& in) {
@@ -55,9 +54,9 @@ Result<StageFacts> read_facts(wire::Reader& in) {
         model.layers.push_back({begin, KITH_TRY(in.u64())});
     }
     model.architecture =
-        plain_text(base::as_text(KITH_TRY(in.prefixed_u16(message_bytes_max))), message_bytes_max);
+        plain_text(base::as_text(KITH_TRY(in.prefixed_u16(name_bytes_max))), name_bytes_max);
     model.name =
-        plain_text(base::as_text(KITH_TRY(in.prefixed_u16(message_bytes_max))), message_bytes_max);
+        plain_text(base::as_text(KITH_TRY(in.prefixed_u16(name_bytes_max))), name_bytes_max);
     KITH_TRY(in.expect_end());
     return facts;
 }
@@ -95,8 +94,9 @@ Result<StageStart> decode_stage_start(base::ByteView bytes) {
 base::Bytes encode(Result<StageFacts> const& facts) {
     wire::Writer out;
     if (!facts) {
-        out.u8(is_error).u8(static_cast<std::uint8_t>(facts.error().code));
-        return out.prefixed_u16(base::as_bytes(cut(facts.error().message))).take();
+        out.u8(is_error);
+        write_error(out, facts.error());
+        return out.take();
     }
     auto const& model = facts->model;
     out.u8(is_facts)
@@ -117,24 +117,11 @@ base::Bytes encode(Result<StageFacts> const& facts) {
 Result<StageFacts> decode_stage_facts(base::ByteView bytes) {
     wire::Reader in(bytes);
     auto const kind = KITH_TRY(in.u8());
-    if (kind == is_error) {
-        auto const code = KITH_TRY(in.u8());
-        auto const text = base::as_text(KITH_TRY(in.prefixed_u16(message_bytes_max)));
-        if (code > static_cast<std::uint8_t>(Code::internal))
-            return fail(Code::internal, "the model worker speaks of an unknown error");
-        return fail(static_cast<Code>(code), plain_text(text, message_bytes_max));
-    }
+    if (kind == is_error) return std::unexpected(read_error(in));
     auto facts = read_facts(in);
     if (kind != is_facts || !facts || !KITH_GUARD("S87.worker_facts", are_possible(facts->model)))
         return fail(Code::internal, "the model worker says impossible things of its model");
     return facts;
-}
-
-std::string plain_text(std::string_view text, std::size_t size_max) {
-    std::string out(text.substr(0, size_max));
-    std::ranges::replace_if(
-        out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-    return out;
 }
 
 }  // namespace kith::engine

@@ -35,7 +35,4 @@ base::Bytes encode(base::Result<StageFacts> const& facts);
 // The worker's facts or its error; Code::internal when it is neither, or a size is impossible.
 base::Result<StageFacts> decode_stage_facts(base::ByteView bytes);
 
-// The text of somebody who may be hostile: printable ASCII, cut.
-std::string plain_text(std::string_view text, std::size_t size_max);
-
 }  // namespace kith::engine

@@ -4,6 +4,7 @@
 
 #include "engine/stream.h"
 #include "engine/tool_worker.h"
+#include "engine/worker_memory.h"
 #include "infer/kv_cache.h"
 #include "infer/regular_file.h"
 #include "sandbox/child_process.h"
@@ -15,24 +16,19 @@ using base::Code;
 using base::fail;
 using base::Result;
 
-constexpr std::uint64_t parser_memory_bytes = std::uint64_t{4} << 30U;
 constexpr std::uint64_t parser_cpu_seconds = 120;
 constexpr std::chrono::minutes parser_patience{2};
-// Packed weights are at most 1.9 times what the file has (docs/decisions/0009).
-constexpr std::uint64_t packing_factor = 2;
 
 bool computes(ToolRequest const& request) {
     return std::holds_alternative<infer::LogitsOptions>(request.tool);
 }
 
-// The file, the program and what it makes of the file.
 sandbox::Limits limits_of(ToolRequest const& request) {
     auto const size = request.file_size;
     if (!computes(request))
-        return {.address_space_bytes_max = size + parser_memory_bytes,
+        return {.address_space_bytes_max = memory_to_parse(size),
                 .cpu_seconds_max = parser_cpu_seconds};
-    return {.address_space_bytes_max =
-                size * (1 + packing_factor) + infer::kv_cache_bytes_max + parser_memory_bytes};
+    return {.address_space_bytes_max = memory_to_compute(size, infer::kv_cache_bytes_max)};
 }
 
 std::string const& path_of(ToolRequest const& request) {
@@ -68,7 +64,9 @@ Result<ToolAnswer> ask_worker(WorkerProgram const& program,
         return fail(Code::internal, "the model worker " + sandbox::describe(ending) +
                                         " without an answer: the file may be damaged or hostile");
     }
-    return decode_tool_answer(*answered);
+    auto answer = decode_tool_answer(*answered);
+    if (!answer) return fail(answer.error().code, path_of(request) + ": " + answer.error().message);
+    return answer;
 }
 
 }  // namespace kith::engine

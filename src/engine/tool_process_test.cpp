@@ -85,6 +85,13 @@ TEST_CASE("S87: what a worker says is bounded, and JSON or nothing") {
           Code::too_large);
 }
 
+TEST_CASE("S87: no word of a worker reaches a terminal as a command") {
+    auto const said = encode(base::Result<ToolAnswer>(base::fail(Code::invalid, "\x1b[2Jhello\n")));
+    auto const heard = decode_tool_answer(said);
+    REQUIRE(code_of(heard) == Code::invalid);
+    CHECK(heard.error().message == "?[2Jhello?");
+}
+
 TEST_CASE("a request or an answer that is cut anywhere is refused") {
     auto const bytes = encode(ToolRequest{.tool = infer::LogitsOptions{.tokens = {1, 2}}}).value();
     REQUIRE(decode_tool_request(bytes));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/sabotage.h"
+#include "engine/worker_error.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
 
@@ -123,26 +124,21 @@ base::Bytes encode(Result<ToolAnswer> const& answer) {
         out.u8(answer_is_document).u8(static_cast<std::uint8_t>(answer->landlock_abi));
         return out.bytes(base::as_bytes(answer->document)).take();
     }
-    std::string_view const message = answer.error().message;
-    out.u8(answer_is_error).u8(static_cast<std::uint8_t>(answer.error().code));
-    return out.bytes(base::as_bytes(message.substr(0, error_message_bytes_max))).take();
+    out.u8(answer_is_error);
+    write_error(out, answer.error());
+    return out.take();
 }
 
 Result<ToolAnswer> decode_tool_answer(base::ByteView bytes) {
     wire::Reader in(bytes);
     auto const kind = in.u8();
-    auto const second = in.u8();
-    if (!kind || !second) return fail(Code::internal, "no answer");
+    if (kind && *kind == answer_is_error) return std::unexpected(read_error(in));
+    auto const landlock_abi = in.u8();
+    if (!kind || !landlock_abi) return fail(Code::internal, "no answer");
     auto const text = base::as_text(in.rest());
-    if (*kind == answer_is_error) {
-        auto const code = enum_of(*second, Code::internal);
-        if (!code || text.size() > error_message_bytes_max)
-            return fail(Code::internal, "an error of no known kind");
-        return fail(*code, std::string(text));
-    }
     if (*kind != answer_is_document || !KITH_GUARD("S87.worker_answer", is_json(text)))
         return fail(Code::internal, "an answer that is no JSON document");
-    return ToolAnswer{.document = std::string(text), .landlock_abi = *second};
+    return ToolAnswer{.document = std::string(text), .landlock_abi = *landlock_abi};
 }
 
 }  // namespace kith::engine

@@ -15,7 +15,6 @@ namespace kith::engine {
 
 inline constexpr std::size_t tool_request_bytes_max = std::size_t{4} << 20U;
 inline constexpr std::size_t tool_answer_bytes_max = std::size_t{64} << 20U;
-inline constexpr std::size_t error_message_bytes_max = 4096;
 
 struct ToolRequest {
     std::variant<infer::InspectOptions, infer::TokenizeOptions, infer::LogitsOptions> tool;
