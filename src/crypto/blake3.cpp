@@ -13,9 +13,9 @@ using namespace blake3_detail;
 
 namespace {
 
-// Whole subtrees of this many chunks go to the kernels with many lanes, parents included: then only
-// 7 of 64 + 63 compressions are left to the one-lane code.
-constexpr std::size_t batch_chunks = 64;
+// Whole subtrees of up to this many chunks go to the kernels with many lanes, parents included:
+// then only 7 of 256 * 16 + 255 compressions are left to the one-lane code.
+constexpr std::size_t batch_chunks = 256;
 constexpr std::size_t lanes = 8;
 constexpr std::size_t lanes_avx512 = 16;
 
@@ -161,13 +161,13 @@ base::ByteView Blake3::fill_chunk(base::ByteView bytes) {
     return bytes;
 }
 
-// Hashes aligned groups of chunks straight from the input, as long as at least one byte stays
-// behind.
+// Hashes aligned subtrees of chunks straight from the input, each as large as it can be, as long as
+// at least one byte stays behind.
 base::ByteView Blake3::whole_chunks(base::ByteView bytes) {
     while (bytes.size() > lanes * blake3_chunk_bytes && chunks_done_ % lanes == 0) {
-        std::size_t chunks = lanes;
-        if (bytes.size() > batch_chunks * blake3_chunk_bytes && chunks_done_ % batch_chunks == 0)
-            chunks = batch_chunks;
+        auto chunks =
+            std::bit_floor(std::min(batch_chunks, (bytes.size() - 1) / blake3_chunk_bytes));
+        while (chunks_done_ % chunks != 0) chunks /= 2;
         std::array<Words, batch_chunks> values;
         hash_inputs(kernel_,
                     {.in = bytes.data(),

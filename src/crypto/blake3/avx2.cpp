@@ -28,6 +28,12 @@ KITH_AVX2_INLINE __m256i add(__m256i a, __m256i b) {
     return _mm256_add_epi32(a, b);
 }
 
+// Keeps GCC from adding in another order, and from reading back what it has just spilled.
+KITH_AVX2_INLINE __m256i in_register(__m256i x) {
+    asm("" : "+x"(x));
+    return x;
+}
+
 template <int Bits>
 KITH_AVX2_INLINE __m256i rotate_right(__m256i x) {
     return _mm256_or_si256(_mm256_srli_epi32(x, Bits), _mm256_slli_epi32(x, 32 - Bits));
@@ -88,13 +94,13 @@ KITH_AVX2_INLINE void all_rounds(__m256i (&v)[16], __m256i const (&m)[16]) {
 #pragma GCC unroll 8
         for (std::size_t i = 0; i < quarters.size(); ++i) {
             auto const q = quarters[i];
-            v[q.a] = add(add(v[q.a], v[q.b]), m[schedule[round][2 * i]]);
+            v[q.a] = add(in_register(add(v[q.a], m[schedule[round][2 * i]])), v[q.b]);
             v[q.d] = rotate_right_16(_mm256_xor_si256(v[q.d], v[q.a]));
-            v[q.c] = add(v[q.c], v[q.d]);
+            v[q.c] = in_register(add(v[q.c], v[q.d]));
             v[q.b] = rotate_right<12>(_mm256_xor_si256(v[q.b], v[q.c]));
-            v[q.a] = add(add(v[q.a], v[q.b]), m[schedule[round][2 * i + 1]]);
+            v[q.a] = add(in_register(add(v[q.a], m[schedule[round][2 * i + 1]])), v[q.b]);
             v[q.d] = rotate_right_8(_mm256_xor_si256(v[q.d], v[q.a]));
-            v[q.c] = add(v[q.c], v[q.d]);
+            v[q.c] = in_register(add(v[q.c], v[q.d]));
             v[q.b] = rotate_right<7>(_mm256_xor_si256(v[q.b], v[q.c]));
         }
     }
