@@ -11,6 +11,7 @@ namespace {
 constexpr base::Duration act_interval = 1s;
 constexpr base::Duration redial_interval = 4s;  // a refused dial costs both ends a handshake
 constexpr std::uint64_t replay_one_in = 8;
+constexpr std::uint64_t false_name_one_in = 10;
 }  // namespace
 
 HostileMember::HostileMember(identity::Identity const& identity, sim::VirtualClock const& clock,
@@ -19,6 +20,7 @@ HostileMember::HostileMember(identity::Identity const& identity, sim::VirtualClo
       clock_(clock),
       rng_(seed),
       chance_(sim::Chance(seed).split(1)),
+      names_(sim::Chance(seed).split(2)),
       numbers_{machine},
       host_(node::Host::create(identity, rng_, {}).value()) {}
 
@@ -81,7 +83,10 @@ void HostileMember::act() {
 void HostileMember::speak(Target& target) {
     flush(target);
     if (!target.channel->outgoing().empty()) return;
-    auto const control = numbered_control(identity_.node_id(), numbers_.next());
+    // Now and then it says that the other end itself had said this.
+    bool const is_false = names_.one_in(false_name_one_in);
+    auto const control =
+        numbered_control(is_false ? target.node : identity_.node_id(), numbers_.next());
     auto const said = target.channel->send(
         proto::session::Lane::control, base::to_bytes(base::as_bytes(control.SerializeAsString())));
     if (!said) return;

@@ -1,6 +1,7 @@
 // tests/sim/hostile_member.h: a member with a true identity and our own links and sessions that
 // does not stop when it is removed: it dials every machine it knows all the time, speaks in each
-// session, and plays back frames from a tape of all its sessions.
+// session, now and then in the name of the other end, and plays back frames from a tape of all its
+// sessions.
 #pragma once
 
 #include <deque>
@@ -78,6 +79,7 @@ private:
     sim::VirtualClock const& clock_;
     sim::SeededRng rng_;
     sim::Chance chance_;
+    sim::Chance names_;  // whether it speaks in its own
     Numbers numbers_;
     std::unique_ptr<node::Host> host_;
     std::optional<node::Joiner> joiner_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "trust/score.h"
+
 namespace kith::simtest {
 
 namespace {
@@ -44,6 +46,14 @@ void Invariants::on_session(std::size_t machine, identity::NodeId const& member,
     auto const late = std::chrono::duration<double>(truth - removal->second).count();
     violated("P19: machine " + std::to_string(machine) + " serves " + member.to_short() + " " +
              std::to_string(late) + " s after its removal");
+}
+
+void Invariants::on_score(std::size_t machine, identity::NodeId const& member,
+                          std::int64_t deviation) {
+    lowest_score_ = std::min(lowest_score_, deviation);
+    if (deviation < -trust::deviation_max || deviation > trust::deviation_max)
+        violated("S32: machine " + std::to_string(machine) + " trusts " + member.to_short() +
+                 " by half and " + std::to_string(deviation) + " parts of 10^12");
 }
 
 void Invariants::on_list(std::size_t machine, proto::membership::VerifiedList const& list) {

@@ -6,6 +6,7 @@
 //   P19  a removed member is served by nobody later than 30 s after the coordinator's list said so
 //   P5   the version of the member list never goes back on any machine, restarts included, and who
 //        was removed is on no later list of it
+//   S32  every machine's score of every member is from 0.0 to 1.0
 //   --   what was acknowledged survives a crash; a machine starts again from what its disk has
 //   --   connections stay within the limits of node::Host
 //   --   when everything is healed, all members have sessions with each other again
@@ -36,6 +37,8 @@ public:
     // A session of `machine` with this member stands.
     void on_session(std::size_t machine, identity::NodeId const& member, base::Instant truth);
     void on_list(std::size_t machine, proto::membership::VerifiedList const& list);
+    // The distance of `machine`'s score of this member from 0.5, in parts of trust::score_unit.
+    void on_score(std::size_t machine, identity::NodeId const& member, std::int64_t deviation);
     void on_removed(identity::NodeId const& member, base::Instant truth);
     // The machine was set back by its owner (a backup): it has no memory of later lists.
     void on_set_back(std::size_t machine);
@@ -46,6 +49,7 @@ public:
 
     [[nodiscard]] std::vector<std::string> const& violations() const { return violations_; }
     [[nodiscard]] std::size_t frames_sealed() const { return sealed_.size(); }
+    [[nodiscard]] std::int64_t lowest_score() const { return lowest_score_; }
     [[nodiscard]] std::size_t messages_heard() const { return heard_.size(); }
     [[nodiscard]] auto const& removed() const { return removed_; }
 
@@ -56,6 +60,7 @@ private:
     std::map<std::size_t, std::set<identity::RootId>> removals_known_;
     std::map<identity::NodeId, base::Instant> removed_;
     std::unordered_set<std::size_t> ignorant_;
+    std::int64_t lowest_score_ = 0;
     std::vector<std::string> violations_;
 };
 

@@ -119,6 +119,7 @@ Report Run::go() {
     report_.violations = invariants_.violations();
     report_.simulated = swarm_.clock.now() - start_;
     report_.frames_sealed = invariants_.frames_sealed();
+    report_.lowest_score = invariants_.lowest_score();
     report_.messages_heard = invariants_.messages_heard();
     report_.crashes_in_writes = swarm_.crashes_in_writes;
     report_.joins_refused = swarm_.joins_refused;

@@ -35,6 +35,7 @@ struct Report {
     std::uint64_t steps = 0, frames_sealed = 0, messages_heard = 0;
     std::uint64_t ends = 0, crashes_in_writes = 0, cuts = 0, breaks = 0, joins_refused = 0;
     std::uint64_t hostile_dials = 0, replays = 0, removals = 0;
+    std::int64_t lowest_score = 0;  // of all, as Score::deviation()
     bool was_set_back = false;
 };
 

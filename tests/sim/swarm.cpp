@@ -229,10 +229,23 @@ void Swarm::check(Machine& machine) {
         invariants_.on_list(machine.index, *registry->list());
     for (auto const& [member, since] : invariants_.removed())
         if (node.is_ready(member)) invariants_.on_session(machine.index, member, clock.now());
+    check_scores(machine);
     auto const connections_max = node::HostLimits{}.connections_max + node::closing_links_max;
     if (network.connections_count(machine.address) > connections_max)
         invariants_.violated("machine " + std::to_string(machine.index) +
                              " has more connections than a node may have");
+}
+
+// The hostile member's score moves, so it is looked at after every step; of the others one after
+// the other.
+void Swarm::check_scores(Machine& machine) {
+    auto const& node = *machine.node;
+    auto const& other = *machines[scores_checked_++ % machines.size()];
+    invariants_.on_score(machine.index, other.identity->node_id(),
+                         node.trust_in(other.identity->node_id()).deviation());
+    if (hostile)
+        invariants_.on_score(machine.index, hostile_identity().node_id(),
+                             node.trust_in(hostile_identity().node_id()).deviation());
 }
 
 }  // namespace kith::simtest

@@ -101,8 +101,10 @@ private:
     void command(Machine& machine, Command const& run);
     void reap(Machine& machine);
     void check(Machine& machine);
+    void check_scores(Machine& machine);
     [[nodiscard]] sim::LocalTime new_local_time();
 
+    std::uint64_t scores_checked_ = 0;
     Options options_;
     Invariants& invariants_;
     sim::Chance chance_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "scenario.h"
+#include "trust/score.h"
 
 using namespace kith;
 using namespace kith::simtest;
@@ -26,6 +27,7 @@ Report all_of(Scenario scenario, std::uint64_t first, std::uint64_t last) {
         total.frames_sealed += report.frames_sealed;
         total.messages_heard += report.messages_heard;
         total.crashes_in_writes += report.crashes_in_writes;
+        total.lowest_score = std::min(total.lowest_score, report.lowest_score);
     }
     return total;
 }
@@ -86,6 +88,13 @@ TEST_CASE("S3: no key seals a counter twice, over crashes, reconnects and new ke
                                 .backup = Scenario::Backup::never},
                                1, 2);
     CHECK(report.frames_sealed > 500);
+    check_none(report);
+}
+
+TEST_CASE("S32: the trust in a member that lies again and again falls to 0.0 and no further") {
+    auto const report =
+        all_of({.machines_count = 3, .faults_for = 4min, .backup = Scenario::Backup::never}, 1, 2);
+    CHECK(report.lowest_score == -trust::deviation_max);
     check_none(report);
 }
 
