@@ -50,7 +50,7 @@ using DotFunction = void (*)(DotCall const& call);
 struct PackedCall {
     std::byte const* groups = nullptr;  // aligned to packed_alignment
     std::size_t group_stride = 0;       // bytes
-    std::size_t scales_offset = 0;      // packed_scales_offset()
+    std::size_t quants_offset = 0;      // packed_quants_offset()
     std::size_t rows_count = 0;         // of weights; nothing is written past them
     std::size_t columns = 0;
     std::byte const* activations = nullptr;

@@ -73,7 +73,7 @@ std::vector<float> dots(KernelTable const& kernels, TensorType type,
                         .out = packed.data()->bytes + row / packed_rows * group_bytes});
         kernels.packed_function(type)({.groups = packed.data()->bytes,
                                        .group_stride = group_bytes,
-                                       .scales_offset = packed_scales_offset(type, columns),
+                                       .quants_offset = packed_quants_offset(type, columns),
                                        .rows_count = rows,
                                        .columns = columns,
                                        .activations = in.data()->bytes,

@@ -99,7 +99,7 @@ void Stage::State::multiply_chunk(Product const& product, std::size_t index, std
     kernels->packed_function(matrix.type)(
         {.groups = groups,
          .group_stride = packed_group_bytes(matrix.type, matrix.columns),
-         .scales_offset = packed_scales_offset(matrix.type, matrix.columns),
+         .quants_offset = packed_quants_offset(matrix.type, matrix.columns),
          .rows_count = std::min(chunk_rows, matrix.rows - row),
          .columns = matrix.columns,
          .activations = input[static_cast<std::size_t>(kind)].data(),

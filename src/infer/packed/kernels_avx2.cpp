@@ -39,7 +39,7 @@ struct Avx2 {
     }
     KITH_INLINE I load64(std::uint8_t const* at) { return {load32(at), load32(at + 32)}; }
 
-    KITH_INLINE void prefetch(std::uint8_t const* at) { _mm_prefetch(at, _MM_HINT_T0); }
+    KITH_INLINE void prefetch(std::uint8_t const* at) { _mm_prefetch(at, _MM_HINT_NTA); }
     KITH_INLINE F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
     KITH_INLINE I zero_int() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
     KITH_INLINE F set(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }

@@ -30,7 +30,7 @@ struct Avx512 {
         return _mm_loadu_si128(reinterpret_cast<__m128i const*>(at));
     }
 
-    KITH_INLINE void prefetch(std::uint8_t const* at) { _mm_prefetch(at, _MM_HINT_T0); }
+    KITH_INLINE void prefetch(std::uint8_t const* at) { _mm_prefetch(at, _MM_HINT_NTA); }
     KITH_INLINE F zero() { return _mm512_setzero_ps(); }
     KITH_INLINE I zero_int() { return _mm512_setzero_si512(); }
     KITH_INLINE F set(float value) { return _mm512_set1_ps(value); }

@@ -44,8 +44,8 @@ struct PackedTile {
         Inputs<groups, tokens> out;
         KITH_UNROLL
         for (std::size_t g = 0; g < groups; ++g) {
-            out.quants[g] = reinterpret_cast<Bytes>(call.groups + (group + g) * call.group_stride);
-            out.scales[g] = out.quants[g] + call.scales_offset;
+            out.scales[g] = reinterpret_cast<Bytes>(call.groups + (group + g) * call.group_stride);
+            out.quants[g] = out.scales[g] + call.quants_offset;
         }
         KITH_UNROLL
         for (std::size_t t = 0; t < tokens; ++t)
@@ -60,10 +60,11 @@ struct PackedTile {
         return value;
     }
 
-    // One token asks for every weight once: the next lines should be on their way.
+    // One token asks for every weight once: the next lines should be on their way, and not drive
+    // out of the caches what is used again.
     template <std::size_t tokens>
     KITH_INLINE void prefetch(Bytes at) {
-        if constexpr (tokens == 1) V::prefetch(at + 2048);
+        if constexpr (tokens == 1) V::prefetch(at + 4096);
     }
 
     // ---- integer products of one part -----------------------------------------------------------

@@ -265,15 +265,14 @@ PackedForm packed_form(TensorType type) {
     return PackedForm::bytes32;
 }
 
-std::size_t packed_scales_offset(TensorType type, std::size_t columns) {
+std::size_t packed_quants_offset(TensorType type, std::size_t columns) {
     auto const block = packed_block(type);
-    return columns / block.elements * block.quant_bytes;
+    return round_up(columns / block.elements * block.scale_bytes);
 }
 
 std::size_t packed_group_bytes(TensorType type, std::size_t columns) {
     auto const block = packed_block(type);
-    return packed_scales_offset(type, columns) +
-           round_up(columns / block.elements * block.scale_bytes);
+    return packed_quants_offset(type, columns) + columns / block.elements * block.quant_bytes;
 }
 
 void pack_group(PackCall const& call) {
@@ -281,8 +280,8 @@ void pack_group(PackCall const& call) {
     auto const block = packed_block(call.type);
     auto const block_bytes = type_traits(call.type).block_bytes;
     auto const pack = pack_block(call.type);
-    auto* const quants = reinterpret_cast<std::uint8_t*>(call.out);
-    auto* const scales = quants + packed_scales_offset(call.type, call.columns);
+    auto* const scales = reinterpret_cast<std::uint8_t*>(call.out);
+    auto* const quants = scales + packed_quants_offset(call.type, call.columns);
     if (call.rows_count < packed_rows)
         std::memset(call.out, 0, packed_group_bytes(call.type, call.columns));
     for (std::size_t b = 0; b < call.columns / block.elements; ++b)

@@ -2,8 +2,9 @@
 //
 // A group is 16 rows of a matrix. One 64-byte vector holds 4 successive elements (a quad) of each
 // of the 16 rows, row r in bytes 4r to 4r+3: a dot-product instruction multiplies it with the same
-// 4 activations for all rows, and lane r of the result belongs to row r. A group is all quants,
-// block after block, then all scales, block after block; sizes in bytes, for 16 rows:
+// 4 activations for all rows, and lane r of the result belongs to row r. A group is all scales,
+// block after block, then all quants, block after block: who fetches some KiB ahead of the quants
+// he reads has the next group's scales and first quants in time. Sizes in bytes, for 16 rows:
 //
 //   type   block  quants of a block                         scales of a block
 //   Q8_0      32  8 quads, value + 128               (512)  f16 d[16]                          (32)
@@ -55,8 +56,8 @@ bool can_pack(TensorType type);
 PackedForm packed_form(TensorType type);    // can_pack(type)
 PackedBlock packed_block(TensorType type);  // can_pack(type)
 
-// Of one group: where the scales begin, and all of it (a multiple of packed_alignment).
-std::size_t packed_scales_offset(TensorType type, std::size_t columns);
+// Of one group: where the quants begin, and all of it (a multiple of packed_alignment).
+std::size_t packed_quants_offset(TensorType type, std::size_t columns);
 std::size_t packed_group_bytes(TensorType type, std::size_t columns);
 
 struct PackCall {
