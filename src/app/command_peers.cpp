@@ -18,7 +18,10 @@ std::string join_words(google::protobuf::RepeatedPtrField<std::string> const& wo
 
 class Peers final : public Command {
 public:
-    explicit Peers(CLI::App&) {}
+    explicit Peers(CLI::App& parser) {
+        parser.add_flag("--whole-ids", whole_ids_,
+                        "Whole node ids, to compare with what kith status shows on each machine");
+    }
 
     ExitCode run(Context& context) override {
         ExitCode code{};
@@ -31,8 +34,8 @@ public:
                                                     "RTT", "SESSION", "ROLE", "BALANCE", "SERVES",
                                                     "LAST ERROR"}};
         for (auto const& peer : peers->peers())
-            rows.push_back({peer.address(), peer.node_id().substr(0, 16), peer.nickname(),
-                            peer.state(), peer.path().empty() ? "-" : peer.path(), round_trip(peer),
+            rows.push_back({peer.address(), shown_id(peer.node_id()), peer.nickname(), peer.state(),
+                            peer.path().empty() ? "-" : peer.path(), round_trip(peer),
                             peer.session() ? "encrypted" : "-",
                             peer.is_operator() ? "operator" : "member",
                             fmt::format("{:+}", peer.balance()), join_words(peer.serving()),
@@ -43,6 +46,9 @@ public:
     }
 
 private:
+    [[nodiscard]] std::string shown_id(std::string const& node_id) const {
+        return whole_ids_ ? node_id : node_id.substr(0, 16);
+    }
     static std::string round_trip(pb::Peer const& peer) {
         if (peer.round_trip_us() == 0) return "-";
         return fmt::format("{:.1f} ms", static_cast<double>(peer.round_trip_us()) / 1000);
@@ -56,6 +62,8 @@ private:
                                 terminal_safe(failed.address()), terminal_safe(who), times,
                                 format_time(failed.time()), terminal_safe(failed.detail())));
     }
+
+    bool whole_ids_ = false;
 };
 
 class PeersPair final : public Command {

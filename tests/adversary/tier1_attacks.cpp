@@ -7,6 +7,7 @@
 #include "base/code_of.h"
 #include "crypto/kdf.h"
 #include "tier1_ends.h"
+#include "wire/writer.h"
 
 using namespace kith;
 using namespace kith::adversary;
@@ -323,6 +324,49 @@ TEST_CASE("S8: a frame under any tag but those of the lanes is refused, even whe
         CHECK_FALSE(victim.open(frame, {}).has_value());
     }
     CHECK_FALSE(victim.sending_key());
+}
+
+TEST_CASE(
+    "C5: another member, who knows the swarm's secret, speaks for neither end and forges no "
+    "frame") {
+    auto const framed = [](base::ByteView frame) {
+        base::Bytes out;
+        wire::append_frame(out, frame);
+        return out;
+    };
+    Ends ends;
+    ends.connect();
+    auto const offer = base::to_bytes(ends.a.channel->outgoing());
+    End mallory(33);
+    // a's offer is sealed to b's static key.
+    ends.start(mallory, ends.a);
+    CHECK_FALSE(mallory.channel->feed(offer, ends.now).has_value());
+    CHECK(mallory.channel->outgoing().empty());
+    // An offer in a's name, all of it but the static key that the list has for a.
+    Ends posing;
+    posing.a.claimed_static = mallory.identity.static_public_key();
+    posing.connect();
+    CHECK_FALSE(posing.carry(posing.a, posing.b).has_value());
+    CHECK(posing.b.channel->outgoing().empty());
+
+    // The swarm's secret is in the keys of every session, and is not enough for one.
+    Ends other;
+    other.connect();
+    REQUIRE(other.settle().has_value());
+    REQUIRE(other.talk("before"));
+    proto::session::Keyring guess;
+    REQUIRE(guess
+                .install(1, {other.a.secret.clone(), other.a.secret.clone(), {}}, Side::initiator,
+                         other.now)
+                .has_value());
+    base::Bytes frame;
+    for (int i = 0; i < 50; ++i) {  // with a counter that nobody has used yet
+        frame.clear();
+        REQUIRE(guess.seal(Lane::control, base::as_bytes("send it to me"), frame).has_value());
+    }
+    auto const heard = other.b.heard.size();
+    CHECK_FALSE(other.b.channel->feed(framed(frame), other.now).has_value());
+    CHECK(other.b.heard.size() == heard);
 }
 
 TEST_CASE("S21: a key exchange that names another sender is dropped and counted") {

@@ -47,5 +47,34 @@ def paths(kith):
         swarm.until("ben is gone", lambda: path(anna, ben_id) == "")
 
 
+def node_ids(kith):
+    """what kith status shows as the node id is, whole, what the others' kith peers shows of that machine"""
+    with swarm.Swarm(kith) as group:
+        operator = group.node("operator").create()
+        anna = group.member("anna", operator)
+        swarm.until("they see each other", lambda: anna.sees(operator) and operator.sees(anna))
+        for here, there in ((operator, anna), (anna, operator)):
+            own = there.status()["node_id"]
+            swarm.check(len(own) == 64 and own in there.run("status").out, "kith status shows its node id")
+            swarm.check(own in [peer["node_id"] for peer in here.ask_json("peers")["peers"]], "as JSON")
+            swarm.check(own in here.run("peers", "--whole-ids").out, "in the table")
+            swarm.check(own not in here.run("peers").out and own[:16] in here.run("peers").out, "its beginning")
+
+
+def admits_all(kith):
+    """a node that admits everybody says so in kith status and in its log, and another says nothing"""
+    with swarm.Swarm(kith) as group:
+        careful, open_ = group.node("careful"), group.node("open")
+        config = open_.state / "config.toml"
+        config.write_text(config.read_text() + '\n[trust]\npolicy = "allow_all"\n')
+        careful.start()
+        open_.start()
+        warnings = open_.status()["warnings"]
+        swarm.check(len(warnings) == 1 and "allow_all" in warnings[0], f"{warnings}")
+        swarm.check(warnings[0] in open_.run("status").err, "kith status warns a person")
+        swarm.check("allow_all" in open_.log.read_text(), "the log of the node warns")
+        swarm.check(not careful.status().get("warnings"), "nothing to warn of")
+
+
 if __name__ == "__main__":
-    swarm.main(providers, paths)
+    swarm.main(providers, paths, node_ids, admits_all)

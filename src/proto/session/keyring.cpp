@@ -132,6 +132,7 @@ base::Status Keyring::install(std::uint32_t key_id, KeyMaterial const& material,
     else  // an initiator that offers anew has given up the key it never used
         std::erase_if(entries_, [](auto const& entry) { return !entry->may_send; });
     entries_.push_back(std::make_unique<Entry>(key_id, material, side, now));
+    witness_keys(material);
     if (side == Side::responder) entries_.back()->gone_at = now + unused_key_lives;
     if (entries_.size() > keys_max) entries_.erase(entries_.begin());
     return {};
@@ -257,8 +258,10 @@ std::optional<base::Instant> Keyring::next_retirement() const {
 }
 
 void Keyring::drop_retired(base::Instant now) {
-    std::erase_if(entries_,
-                  [&](auto const& entry) { return entry->gone_at && now >= *entry->gone_at; });
+    std::erase_if(entries_, [&](auto const& entry) {
+        bool const lives = !entry->gone_at || now < *entry->gone_at;
+        return !KITH_GUARD("P26.retired", lives);
+    });
 }
 
 }  // namespace kith::proto::session

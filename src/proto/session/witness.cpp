@@ -9,6 +9,10 @@ std::function<void(WitnessedFrame const&)>& current() {
     static std::function<void(WitnessedFrame const&)> witness;
     return witness;
 }
+std::function<void(KeyMaterial const&)>& current_of_keys() {
+    static std::function<void(KeyMaterial const&)> witness;
+    return witness;
+}
 }  // namespace
 
 void set_witness(std::function<void(WitnessedFrame const&)> witness) {
@@ -17,6 +21,14 @@ void set_witness(std::function<void(WitnessedFrame const&)> witness) {
 
 void witness(WitnessedFrame const& frame) {
     if (current()) current()(frame);
+}
+
+void set_key_witness(std::function<void(KeyMaterial const&)> witness) {
+    current_of_keys() = std::move(witness);
+}
+
+void witness_keys(KeyMaterial const& keys) {
+    if (current_of_keys()) current_of_keys()(keys);
 }
 
 }  // namespace kith::proto::session

@@ -1,6 +1,7 @@
 // proto/session/witness.h: lets a test see every frame that any Keyring of the process seals or
 // opens, to check from outside that no key seals a counter twice and no frame opens twice
-// (tests/sim). In the product witness() is nothing.
+// (tests/sim), and every key, to search memory for it afterwards (tests/adversary). In the product
+// witness() and witness_keys() are nothing.
 #pragma once
 
 #include "proto/session/keyring.h"
@@ -24,8 +25,12 @@ struct WitnessedFrame {
 // Replaces the one before; an empty function ends it. Not thread-safe: one simulation at a time.
 void set_witness(std::function<void(WitnessedFrame const&)> witness);
 void witness(WitnessedFrame const& frame);
+// The same for the keys of every handshake that ends well.
+void set_key_witness(std::function<void(KeyMaterial const&)> witness);
+void witness_keys(KeyMaterial const& keys);
 #else
 inline void witness(WitnessedFrame const&) {}
+inline void witness_keys(KeyMaterial const&) {}
 #endif
 
 }  // namespace kith::proto::session
