@@ -233,6 +233,7 @@ public:
                                           {{"byte-bpe", infer::SynthTokenizer::byte_bpe},
                                            {"qwen2", infer::SynthTokenizer::qwen2_bpe},
                                            {"llama3", infer::SynthTokenizer::llama3_bpe},
+                                           {"tekken", infer::SynthTokenizer::tekken_bpe},
                                            {"spm", infer::SynthTokenizer::spm},
                                            {"gemma", infer::SynthTokenizer::gemma_spm},
                                            {"phi3", infer::SynthTokenizer::phi3_spm}});

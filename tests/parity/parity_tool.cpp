@@ -1,7 +1,7 @@
 // The engine's side of the comparison with llama.cpp: prints one JSON document.
 //
 //   parity_tool synth FILE ARCHITECTURE TYPE TOKENIZER [OPTION...]
-//                                              tokenizers: gpt2 qwen2 llama3 spm gemma phi3
+//                                              tokenizers: gpt2 qwen2 llama3 tekken spm gemma phi3
 //   parity_tool tokenize FILE TEXT_FILE                          specials are parsed
 //   parity_tool logits FILE ID...                                one row of logits for each
 //   position
@@ -29,6 +29,7 @@ constexpr std::size_t context_size = 256;  // as run.mjs asks of llama.cpp
 SynthTokenizer tokenizer_kind(std::string const& name) {
     if (name == "qwen2") return SynthTokenizer::qwen2_bpe;
     if (name == "llama3") return SynthTokenizer::llama3_bpe;
+    if (name == "tekken") return SynthTokenizer::tekken_bpe;
     if (name == "phi3") return SynthTokenizer::phi3_spm;
     if (name == "gemma") return SynthTokenizer::gemma_spm;
     if (name == "spm") return SynthTokenizer::spm;

@@ -34,6 +34,7 @@ const TEXTS = [
   "<|user|>\n  Hello<|end|> \n<|assistant|>\nYes<|endoftext|> no <s> x",
   "<start_of_turn>user\n\n\nHi<b>!<end_of_turn>\n<start_of_turn>model\n",
   "\u3000\u00a0x\u2028y \r\n z",
+  "HelloWorld HTTPServer iPhone aBC \u00c9t\u00e9A\u00e9B \u0410\u0411\u0432X +++//\r\n/a /// 12 e\u0301",
 ];
 
 const load = async () => {
@@ -120,7 +121,7 @@ const ARCHITECTURES = [
 ];
 
 for (const wrong of checkMeasures()) report(false, `the measures themselves: ${wrong}`);
-for (const tokenizer of ["gpt2", "qwen2", "llama3", "spm"])
+for (const tokenizer of ["gpt2", "qwen2", "llama3", "tekken", "spm"])
   await compare({ architecture: "llama", type: "q4_0", tokenizer, parts: ["tokens"] });
 await compare({ architecture: "gemma2", type: "q4_0", tokenizer: "gemma", options: ["tied"], parts: ["tokens"] });
 await compare({ architecture: "phi3", type: "q4_0", tokenizer: "phi3", parts: ["tokens"] });
