@@ -283,6 +283,23 @@ TEST_CASE("the patterns of a schema share one allowance of work, and the same on
     CHECK(schema(500, [&](std::size_t) { return std::string("^[a-z]{1000}$"); }).has_value());
 }
 
+TEST_CASE("an expression whose states are large and many ends at a limit, not in memory") {
+    // Which of the last 300 letters was an a: 2^300 states, each a set of up to 300 positions.
+    auto automaton = of("^[ab]*a[ab]{300}$");
+    std::uint64_t random = 11;  // the seed
+    auto state = automaton.start();
+    state = automaton.next(state, '"');
+    for (std::size_t i = 0; i < states_max && !automaton.overflowed(); ++i) {
+        random = random * 6364136223846793005U + 1442695040888963407U;
+        state = automaton.next(state, (random >> 40U) % 2 == 0 ? 'a' : 'b');
+        CHECK((state != Automaton::dead || automaton.overflowed()));
+    }
+    CHECK(automaton.overflowed());
+    CHECK(automaton.states_count() < states_max);  // it was the stacks
+    CHECK(automaton.stacks_count() <= stacks_max);
+    CHECK(automaton.is_half_full());
+}
+
 TEST_CASE("formats have the shape of their standards") {
     auto const check = [](char const* name, std::vector<std::string> const& good,
                           std::vector<std::string> const& bad) {
