@@ -5,7 +5,9 @@
 //   then measures KITH_BENCH_PROMPT, KITH_BENCH_DECODE  tokens, 512 and 128 by default
 //   KITH_BENCH_SEQUENCES                  decoded together; 16 by default
 //   KITH_BENCH_CPU_TIME                   set: seconds of CPU (of all threads), for a shared
-//   machine KITH_BENCH_THREADS                    1, 2, ... up to this; 2 by default
+//   machine
+//   KITH_BENCH_ROOFLINE                   set: the machine's peaks, shares of them, and each layer
+//   KITH_BENCH_THREADS                    1, 2, ... up to this; 2 by default
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -67,13 +69,17 @@ int main(int argc, char** argv) {
         !print(infer::model_synth({.path = path, .shape = tiny_llama(*type)})))
         return 1;
     bool const cpu = std::getenv("KITH_BENCH_CPU_TIME") != nullptr;
+    bool const roofline = std::getenv("KITH_BENCH_ROOFLINE") != nullptr;
     BenchClock const clock(cpu ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC);
     for (std::size_t threads = 1; threads <= setting("KITH_BENCH_THREADS", 2); ++threads) {
-        infer::BenchOptions const options{.path = path,
-                                          .prompt_tokens = setting("KITH_BENCH_PROMPT", 512),
-                                          .decode_tokens = setting("KITH_BENCH_DECODE", 128),
-                                          .sequences = setting("KITH_BENCH_SEQUENCES", 16),
-                                          .threads = threads};
+        infer::BenchOptions const options{
+            .path = path,
+            .prompt_tokens = setting("KITH_BENCH_PROMPT", 512),
+            .decode_tokens = setting("KITH_BENCH_DECODE", 128),
+            .sequences = setting("KITH_BENCH_SEQUENCES", 16),
+            .threads = threads,
+            .machine = roofline ? infer::BenchMachine::measured : infer::BenchMachine::as_is,
+            .layers = roofline ? infer::BenchLayers::measured : infer::BenchLayers::together};
         if (!print(infer::model_bench(options, clock))) return 1;
     }
     return 0;

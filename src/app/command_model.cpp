@@ -1,5 +1,6 @@
 // model inspect|tokenize|logits|bench|shard|synth: tools for one GGUF file. They need no node and
-// print JSON. What only reads a file does so in a confined process (engine/tool_process.h).
+// print JSON; bench prints tables below it, unless --json is given. What only reads a file does so
+// in a confined process (engine/tool_process.h).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -157,6 +158,10 @@ public:
         add_file(parser, options_.path);
         parser.add_option("--prompt-tokens", options_.prompt_tokens)->capture_default_str();
         parser.add_option("--decode-tokens", options_.decode_tokens)->capture_default_str();
+        options_.sequences = sequences_default;
+        parser.add_option("--sequences", options_.sequences, "Decoded together; 0: none")
+            ->check(CLI::Range(std::size_t{0}, infer::micro_batch_tokens))
+            ->capture_default_str();
         add_threads(parser, options_.threads);
         add_kernels(parser, options_.isa);
     }
@@ -164,11 +169,24 @@ public:
         options_.progress = [&output = context.output](std::size_t done, std::size_t total) {
             output.progress("tokens", done, total);
         };
+        options_.machine = infer::BenchMachine::measured;
+        options_.layers = infer::BenchLayers::measured;
         io::OsClock const clock;
-        return show(context, infer::model_bench(options_, clock));
+        auto const document = infer::model_bench(options_, clock);
+        auto const code = show(context, document);
+        if (!document || context.output.json()) return code;
+        auto const tables = infer::bench_tables(*document);
+        if (!tables) return context.output.fail(tables.error());
+        for (auto const* const table : {&tables->speed, &tables->layers}) {
+            context.output.line("");
+            context.output.table(*table);
+        }
+        return code;
     }
 
 private:
+    static constexpr std::size_t sequences_default = 16;
+
     infer::BenchOptions options_;
 };
 
@@ -215,6 +233,7 @@ public:
                                           {{"byte-bpe", infer::SynthTokenizer::byte_bpe},
                                            {"qwen2", infer::SynthTokenizer::qwen2_bpe},
                                            {"llama3", infer::SynthTokenizer::llama3_bpe},
+                                           {"tekken", infer::SynthTokenizer::tekken_bpe},
                                            {"spm", infer::SynthTokenizer::spm},
                                            {"gemma", infer::SynthTokenizer::gemma_spm},
                                            {"phi3", infer::SynthTokenizer::phi3_spm}});
@@ -279,8 +298,10 @@ void add_model_commands(CLI::App& app, Commands& commands) {
     add_command<ModelLogits>(
         commands, add_subcommand(*model, "logits", "The last position's logits for given tokens",
                                  "kith model logits guide.gguf --tokens 1,15,27"));
-    add_command<ModelBench>(commands, add_subcommand(*model, "bench", "Prompt and decode speed",
-                                                     "kith model bench guide.gguf --threads 2"));
+    add_command<ModelBench>(
+        commands,
+        add_subcommand(*model, "bench", "Speed, and how near it is to the machine's limits",
+                       "kith model bench guide.gguf --threads 2"));
     add_command<ModelShard>(
         commands, add_subcommand(*model, "shard", "Cut into shards and hash them",
                                  "kith model shard guide.gguf --output shards --parts 2"));

@@ -5,10 +5,9 @@
 #include <cmath>
 #include <map>
 #include <numeric>
-#include <thread>
 
+#include "infer/model_run.h"
 #include "infer/new_file.h"
-#include "infer/sampler.h"
 #include "infer/unicode.h"
 
 namespace kith::infer {
@@ -22,7 +21,6 @@ using base::Status;
 
 constexpr std::size_t shown_string_bytes_max = 200;
 constexpr std::size_t tool_tokens_max = 65536;
-constexpr std::size_t bench_seed = 1;
 
 json::string_view view(std::string_view text) {
     return {text.data(), text.size()};
@@ -130,37 +128,6 @@ Result<Tokenizer> open_tokenizer(Model const& model) {
     return Tokenizer::create(*file);
 }
 
-// One sequence over a whole model.
-struct Run {
-    std::shared_ptr<Model const> model;
-    Stage stage;
-    KvCache cache;
-    std::vector<float> hidden;
-    std::vector<float> row;
-
-    static Result<Run> create(MappedFile file, StageOptions options, std::size_t positions) {
-        std::vector<MappedFile> files;
-        files.push_back(std::move(file));
-        auto model = KITH_TRY(Model::load(std::move(files)));
-        LayerRange const all{0, model->hparams().layers_count};
-        if (!model->has_layers(all) || !model->has_embedding() || !model->has_head())
-            return fail(Code::invalid, "the file is a part of a model, not a whole one");
-        auto stage = KITH_TRY(Stage::create(model, options));
-        auto cache = KITH_TRY(KvCache::create(model->hparams(), all, positions));
-        std::vector<float> row(model->hparams().vocabulary_size);
-        return Run{std::move(model), std::move(stage), std::move(cache), {}, std::move(row)};
-    }
-
-    // Logits after the last of `tokens` are in `row`.
-    Status feed(std::span<TokenId const> tokens) {
-        auto const hidden_size = model->hparams().hidden_size;
-        hidden.resize(tokens.size() * hidden_size);
-        KITH_TRY(stage.embed(tokens, hidden));
-        KITH_TRY(stage.forward(cache, hidden, cache.length(), {0, model->hparams().layers_count}));
-        return stage.logits(std::span(hidden).last(hidden_size), row);
-    }
-};
-
 json::array top_tokens(std::vector<float> const& logits, std::size_t count,
                        Result<Tokenizer> const& tokenizer) {
     std::vector<std::size_t> order(logits.size());
@@ -177,43 +144,6 @@ json::array top_tokens(std::vector<float> const& logits, std::size_t count,
             entry["piece"] = view(as_utf8(tokenizer->piece(static_cast<TokenId>(order[i]))));
         out.push_back(std::move(entry));
     }
-    return out;
-}
-
-json::object speed(std::size_t tokens, base::Duration time) {
-    auto const seconds = static_cast<double>(time.count()) / 1e6;
-    return {{"tokens", tokens},
-            {"seconds", seconds},
-            {"tokens_per_second", seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0}};
-}
-
-// decode_tokens steps of several sequences together, from their first position.
-Result<json::object> bench_together(Run& run, BenchOptions const& options,
-                                    std::span<TokenId const> tokens, ports::Clock const& clock) {
-    auto const& h = run.model->hparams();
-    LayerRange const all{0, h.layers_count};
-    std::vector<KvCache> caches;
-    for (std::size_t i = 0; i < options.sequences; ++i)
-        caches.push_back(KITH_TRY(KvCache::create(h, all, options.decode_tokens)));
-    std::vector<float> rows(options.sequences * h.hidden_size);
-    std::vector<float> logits(options.sequences * h.vocabulary_size);
-    std::vector<Stage::Step> steps;
-    for (std::size_t i = 0; i < options.sequences; ++i)
-        steps.push_back({.cache = &caches[i],
-                         .hidden = std::span(rows).subspan(i * h.hidden_size, h.hidden_size)});
-    auto const begin = clock.now();
-    for (std::size_t at = 0; at < options.decode_tokens; ++at) {
-        for (auto& step : steps) {
-            step.position = at;
-            auto const index = static_cast<std::size_t>(&step - steps.data()) + at;
-            KITH_TRY(run.stage.embed(tokens.subspan(index % tokens.size(), 1), step.hidden));
-        }
-        auto results = run.stage.forward_many(steps, all);
-        for (auto& result : results) KITH_TRY(std::move(result));
-        KITH_TRY(run.stage.logits(rows, logits));
-    }
-    auto out = speed(options.sequences * options.decode_tokens, clock.now() - begin);
-    out["sequences"] = options.sequences;
     return out;
 }
 
@@ -256,7 +186,7 @@ Result<std::string> model_logits(MappedFile file, LogitsOptions const& options) 
         return fail(Code::invalid, "logits: 1 to 65536 token ids");
     StageOptions const stage{.threads = options.threads, .isa = options.isa};
     auto const positions = std::max(options.positions_max, options.tokens.size());
-    auto run = KITH_TRY(Run::create(std::move(file), stage, positions));
+    auto run = KITH_TRY(ModelRun::create(std::move(file), stage, positions));
     KITH_TRY(run.feed(options.tokens));
     auto const tokenizer = open_tokenizer(*run.model);
     return json::serialize(
@@ -264,47 +194,6 @@ Result<std::string> model_logits(MappedFile file, LogitsOptions const& options) 
                      {"vocabulary_size", run.row.size()},
                      {"top", top_tokens(run.row, options.top_k, tokenizer)},
                      {"logits", json::array(run.row.begin(), run.row.end())}});
-}
-
-Result<std::string> model_bench(BenchOptions const& options, ports::Clock const& clock) {
-    auto const total = options.prompt_tokens + options.decode_tokens;
-    if (options.prompt_tokens == 0 || options.prompt_tokens > tool_tokens_max ||
-        options.decode_tokens > tool_tokens_max)
-        return fail(Code::invalid, "bench: 1 to 65536 prompt tokens, up to 65536 to decode");
-    if (options.sequences > micro_batch_tokens)
-        return fail(Code::invalid, "bench: too many sequences");
-    StageOptions const stage{.threads = options.threads, .isa = options.isa};
-    auto run = KITH_TRY(Run::create(KITH_TRY(MappedFile::open(options.path)), stage, total));
-    auto const vocabulary = run.model->hparams().vocabulary_size;
-    Xoshiro256 generator(bench_seed);
-    std::vector<TokenId> tokens(total);
-    for (auto& token : tokens) token = static_cast<TokenId>(generator.next() % vocabulary);
-
-    // Once through all weights first: a cold page cache is not what is measured.
-    KITH_TRY(run.feed(std::span(tokens).first(1)));
-    while (run.stage.packing()) std::this_thread::yield();
-    run.cache.truncate(0);
-    auto const report = [&options, total](std::size_t done) {
-        if (options.progress) options.progress(done, total);
-    };
-    auto const begin = clock.now();
-    KITH_TRY(run.feed(std::span(tokens).first(options.prompt_tokens)));
-    auto const middle = clock.now();
-    report(options.prompt_tokens);
-    for (auto i = options.prompt_tokens; i < total; ++i) {
-        KITH_TRY(run.feed(std::span(tokens).subspan(i, 1)));
-        report(i + 1);
-    }
-    auto const end = clock.now();
-    json::object out{{"kernels", find_kernels(options.isa)->name},
-                     {"threads", options.threads},
-                     {"prompt", speed(options.prompt_tokens, middle - begin)},
-                     {"decode", speed(options.decode_tokens, end - middle)},
-                     {"weight_bytes", run.model->info().weight_bytes},
-                     {"kv_bytes", run.cache.bytes()}};
-    if (options.sequences > 0 && options.decode_tokens > 0)
-        out["together"] = KITH_TRY(bench_together(run, options, tokens, clock));
-    return json::serialize(out);
 }
 
 Result<std::string> model_shard(CutOptions const& options) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -52,7 +53,15 @@ base::Result<std::string> model_logits(LogitsOptions const& options);
 base::Result<std::string> model_logits(MappedFile file, LogitsOptions const& options);
 
 // {kernels, threads, prompt: {tokens, seconds, tokens_per_second}, decode: {...}, weight_bytes,
-// kv_bytes}; with `sequences` also together: {sequences, tokens (of all), seconds, ...}
+// kv_bytes}; with `sequences` also together: {sequences, tokens (of all), seconds, ...}.
+// With `machine` measured: machine: {read_bytes_per_second: [with 1 thread, 2, ... `threads`],
+// int8_operations_per_second} (machine_peak.h), and in prompt, decode and together
+// bandwidth_share and int8_share: how much of the time the reading or the computing that the model
+// asks for (model_work.h) would take at that peak.
+// With `layers` measured: layers: [{layer, prompt_ms_per_token, decode_ms_per_token}], each called
+// by itself for up to 64 tokens of the prompt and up to 16 after them.
+enum class BenchMachine { as_is, measured };
+enum class BenchLayers { together, measured };
 struct BenchOptions {
     std::string path = {};
     std::size_t prompt_tokens = 512;
@@ -60,9 +69,18 @@ struct BenchOptions {
     std::size_t sequences = 0;  // up to micro_batch_tokens, decoded together; 0: not measured
     std::size_t threads = 1;
     Isa isa = Isa::detected;
+    BenchMachine machine = BenchMachine::as_is;
+    BenchLayers layers = BenchLayers::together;
     std::function<void(std::size_t done, std::size_t total)> progress = {};
 };
 base::Result<std::string> model_bench(BenchOptions const& options, ports::Clock const& clock);
+// The same for people: rows of cells, the first of each table its heading. `layers` is empty when
+// they were not measured.
+struct BenchTables {
+    std::vector<std::vector<std::string>> speed;
+    std::vector<std::vector<std::string>> layers;
+};
+base::Result<BenchTables> bench_tables(std::string_view document);
 
 // The manifest, with "id" and "folder" added.
 struct CutOptions {

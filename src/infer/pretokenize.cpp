@@ -89,6 +89,14 @@ std::size_t gpt2_rule(Fragment const& text, std::size_t i) {
     return spaces_rule(text, i);
 }
 
+// \s*[\r\n]+|\s+(?!\S)|\s+
+std::size_t newlines_rule(Fragment const& text, std::size_t i) {
+    auto const end = text.spaces_end(i);
+    for (auto k = end; k > i; --k)
+        if (text.is_newline(k - 1)) return k;
+    return spaces_rule(text, i);
+}
+
 // (?i:'s|...)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,n}|
 // ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 std::size_t modern_rule(Fragment const& text, std::size_t i, std::size_t digits_max) {
@@ -105,10 +113,40 @@ std::size_t modern_rule(Fragment const& text, std::size_t i, std::size_t digits_
     if (text.is_symbol(word))
         return text.run_end(text.symbols_end(word),
                             [&text](std::size_t k) { return text.is_newline(k); });
-    auto const end = text.spaces_end(i);
-    for (auto k = end; k > i; --k)
-        if (text.is_newline(k - 1)) return k;
-    return spaces_rule(text, i);
+    return newlines_rule(text, i);
+}
+
+// llama.cpp's form of it: capitals are A to Z alone.
+// [^\r\n\p{L}\p{N}]?[\p{L}--[a-z]]*[\p{L}--[A-Z]]+|[^\r\n\p{L}\p{N}]?[\p{L}--[a-z]]+
+// [\p{L}--[A-Z]]*, from i, behind the character in front; i: no match.
+std::size_t capitalised_end(Fragment const& text, std::size_t i) {
+    auto const not_small = [&text](std::size_t k) {
+        return text.is_letter(k) && !(text.point(k) >= U'a' && text.point(k) <= U'z');
+    };
+    auto const not_capital = [&text](std::size_t k) {
+        return text.is_letter(k) && !(text.point(k) >= U'A' && text.point(k) <= U'Z');
+    };
+    auto const first_end = text.run_end(i, not_small);
+    auto const end = text.run_end(first_end, not_capital);
+    if (end != first_end) return end;
+    // As an expression goes back: to the last letter of neither case, if there is one.
+    for (auto k = first_end; k > i; --k)
+        if (not_capital(k - 1)) return k;
+    return first_end;
+}
+
+// capitalised_end|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+std::size_t tekken_rule(Fragment const& text, std::size_t i) {
+    if (text.is_letter(i)) return capitalised_end(text, i);
+    if (!text.is_newline(i) && !text.is_number(i) && text.is_letter(i + 1))
+        return capitalised_end(text, i + 1);
+    if (text.is_number(i)) return i + 1;
+    auto const word = text.point(i) == U' ' ? i + 1 : i;
+    if (text.is_symbol(word))
+        return text.run_end(text.symbols_end(word), [&text](std::size_t k) {
+            return text.is_newline(k) || text.point(k) == U'/';
+        });
+    return newlines_rule(text, i);
 }
 
 std::size_t llama3_rule(Fragment const& text, std::size_t i) {
@@ -151,6 +189,7 @@ std::span<Rule const> rules_of(PreTokenizer rules) {
     static constexpr Rule llama3[] = {llama3_rule};
     static constexpr Rule qwen2[] = {qwen2_rule};
     static constexpr Rule smollm[] = {digit_rule, gpt2_rule};
+    static constexpr Rule tekken[] = {tekken_rule};
     switch (rules) {
         case PreTokenizer::gpt2:
             return gpt2;
@@ -163,6 +202,8 @@ std::span<Rule const> rules_of(PreTokenizer rules) {
             return qwen2;
         case PreTokenizer::smollm:
             return smollm;
+        case PreTokenizer::tekken:
+            return tekken;
     }
     return gpt2;
 }
@@ -195,6 +236,7 @@ std::optional<PreTokenizer> find_pre_tokenizer(std::string_view name) {
     if (name == "dbrx" || name == "smaug-bpe") return PreTokenizer::dbrx;
     if (name == "qwen2" || name == "deepseek-r1-qwen") return PreTokenizer::qwen2;
     if (name == "smollm") return PreTokenizer::smollm;
+    if (name == "tekken") return PreTokenizer::tekken;
     return std::nullopt;
 }
 

@@ -20,6 +20,7 @@ enum class PreTokenizer {
     dbrx,    // "dbrx" (Phi 4), "smaug-bpe": the words of llama3, merged also where one is a token
     qwen2,   // "qwen2": as llama3, numbers one by one
     smollm,  // "smollm": numbers one by one, then gpt2
+    tekken,  // "tekken" (Mistral Nemo): words also end before a capital
 };
 
 // By tokenizer.ggml.pre; nullopt: unknown.

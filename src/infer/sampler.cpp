@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace kith::infer {
 
@@ -82,12 +83,15 @@ void Sampler::see(std::span<TokenId const> prompt) {
     for (auto const token : prompt) counts_.try_emplace(token, 0);
 }
 
-// Penalties and bias; the sum of the two last penalties as in OpenAI's API reference.
+// Penalties and bias; the sum of the two last penalties as in OpenAI's API reference. A finite
+// logit stays finite, or nothing might be left to choose.
 void Sampler::adjust(std::span<float const> logits) {
     adjusted_.assign(logits.begin(), logits.end());
     auto const has = [&](TokenId token) {
-        return token >= 0 && static_cast<std::size_t>(token) < adjusted_.size();
+        return token >= 0 && static_cast<std::size_t>(token) < adjusted_.size() &&
+               std::isfinite(adjusted_[static_cast<std::size_t>(token)]);
     };
+    constexpr auto most = std::numeric_limits<float>::max();
     for (auto const& [token, count] : counts_) {
         if (!has(token)) continue;
         auto& logit = adjusted_[static_cast<std::size_t>(token)];
@@ -96,9 +100,13 @@ void Sampler::adjust(std::span<float const> logits) {
         if (count > 0)
             logit -=
                 static_cast<float>(count) * options_.frequency_penalty + options_.presence_penalty;
+        logit = std::clamp(logit, -most, most);
     }
     for (auto const& entry : options_.logit_bias)
-        if (has(entry.token)) adjusted_[static_cast<std::size_t>(entry.token)] += entry.bias;
+        if (has(entry.token)) {
+            auto& logit = adjusted_[static_cast<std::size_t>(entry.token)];
+            logit = std::clamp(logit + entry.bias, -most, most);
+        }
 }
 
 Result<TokenId> Sampler::sample(std::span<float const> logits) {

@@ -55,6 +55,25 @@ TEST_CASE("a bias is added, and takes tokens outside of the vocabulary as nobody
     CHECK(sampler({.logit_bias = {{99, 100.0F}, {-5, 100.0F}}}).sample(logits).value() == 0);
 }
 
+TEST_CASE("a finite logit stays one, whatever penalties and bias make of it") {
+    constexpr auto most = std::numeric_limits<float>::max();
+    std::vector<TokenId> const prompt = {0, 1};
+    for (float const logit : {most, -most}) {
+        std::vector<float> const logits = {logit, logit};
+        for (float const penalty : {0.5F, 10.0F}) {
+            auto penalised = sampler({.repetition_penalty = penalty});
+            penalised.see(prompt);
+            CHECK(penalised.sample(logits).has_value());
+        }
+        CHECK(sampler({.logit_bias = {{0, 100.0F}, {1, -100.0F}}}).sample(logits).has_value());
+    }
+    // What is not finite is not made so.
+    auto nothing = sampler({.repetition_penalty = 2.0F});
+    nothing.see(prompt);
+    std::vector<float> const infinite(2, std::numeric_limits<float>::infinity());
+    CHECK_FALSE(nothing.sample(infinite).has_value());
+}
+
 TEST_CASE("only allowed tokens are chosen, at any temperature") {
     std::vector<float> const logits = {9.0F, 1.0F, 0.5F, 8.0F};
     TokenMask const mask = {0b0110};

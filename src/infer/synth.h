@@ -11,7 +11,15 @@
 
 namespace kith::infer {
 
-enum class SynthTokenizer { byte_bpe, qwen2_bpe, llama3_bpe, spm, gemma_spm, phi3_spm };
+enum class SynthTokenizer {
+    byte_bpe,
+    qwen2_bpe,
+    llama3_bpe,
+    tekken_bpe,
+    spm,
+    gemma_spm,
+    phi3_spm,
+};
 enum class SynthHead { own, tied };
 // How positions are scaled: `divisors` as Llama 3.1, by a tensor.
 enum class SynthRope { plain, linear, yarn, divisors, longrope };

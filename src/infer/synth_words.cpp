@@ -64,6 +64,7 @@ std::vector<std::pair<std::string, std::string>> learn_pairs(
 PreTokenizer rules_of(SynthTokenizer tokenizer) {
     if (tokenizer == SynthTokenizer::qwen2_bpe) return PreTokenizer::qwen2;
     if (tokenizer == SynthTokenizer::llama3_bpe) return PreTokenizer::llama3;
+    if (tokenizer == SynthTokenizer::tekken_bpe) return PreTokenizer::tekken;
     return PreTokenizer::gpt2;
 }
 
@@ -147,6 +148,7 @@ void add_tokenizer(GgufWriter& writer, SynthShape const& shape) {
     auto const rules = rules_of(shape.tokenizer);
     writer.add_string("tokenizer.ggml.pre", rules == PreTokenizer::qwen2    ? "qwen2"
                                             : rules == PreTokenizer::llama3 ? "llama-bpe"
+                                            : rules == PreTokenizer::tekken ? "tekken"
                                                                             : "gpt-2");
     writer.add_strings("tokenizer.ggml.merges", words.merges);
     auto const first_control = static_cast<std::uint32_t>(256 + words.merges.size());

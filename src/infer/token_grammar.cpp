@@ -10,11 +10,6 @@ using base::Result;
 using base::Status;
 using grammar::Automaton;
 
-namespace {
-// The tables are emptied between tokens, well before they are full.
-constexpr std::size_t states_kept_max = grammar::states_max / 2;
-}  // namespace
-
 TokenTrie::TokenTrie(Tokenizer const& tokenizer) : vocabulary_size_(tokenizer.vocabulary_size()) {
     std::vector<std::pair<std::string, TokenId>> words;
     for (std::size_t i = 0; i < vocabulary_size_; ++i) {
@@ -76,7 +71,7 @@ Result<TokenMask> TokenGrammar::compute() {
 }
 
 Result<TokenMask const*> TokenGrammar::allowed() {
-    if (automaton_.states_count() > states_kept_max) {
+    if (automaton_.is_half_full()) {  // between tokens, well before anything is full
         masks_.clear();
         state_ = automaton_.forget_all_but(state_);
     }

@@ -30,7 +30,8 @@ Tokenizer synthetic(SynthTokenizer kind) {
 }
 
 constexpr SynthTokenizer all_kinds[] = {SynthTokenizer::byte_bpe, SynthTokenizer::qwen2_bpe,
-                                        SynthTokenizer::llama3_bpe, SynthTokenizer::spm};
+                                        SynthTokenizer::llama3_bpe, SynthTokenizer::tekken_bpe,
+                                        SynthTokenizer::spm};
 
 std::vector<std::string> words(PreTokenizer rules, std::string_view text) {
     std::vector<std::string> out;
@@ -103,14 +104,28 @@ TEST_CASE("the qwen2 and llama3 rules split digits, newlines and contractions th
 
 TEST_CASE("a long run of one kind of character costs what its length says") {
     // A rule that walks the rest of the run for each piece would take minutes.
-    for (char const c : {'7', ' ', '\n', '!', 'x'})
+    for (char const c : {'7', ' ', '\n', '!', 'x', 'X', '/'})
         for (auto const rules : {PreTokenizer::qwen2, PreTokenizer::llama3, PreTokenizer::gpt2,
-                                 PreTokenizer::plain, PreTokenizer::smollm}) {
+                                 PreTokenizer::plain, PreTokenizer::smollm, PreTokenizer::tekken}) {
             std::string const text(1U << 17U, c);
             std::size_t bytes = 0;
             for (auto const word : split_words(rules, text)) bytes += word.size();
             CHECK(bytes == text.size());
         }
+}
+
+TEST_CASE("the tekken rules also cut before a capital, and take slashes after symbols") {
+    auto const rules = PreTokenizer::tekken;
+    CHECK(words(rules, "HelloWorld") == Words{"Hello", "World"});
+    CHECK(words(rules, "HTTPServer aBC iPhone") == Words{"HTTPServer", " a", "BC", " i", "Phone"});
+    CHECK(words(rules, " It's 42") == Words{" It", "'s", " ", "4", "2"});
+    CHECK(words(rules, "a +/\n//b") == Words{"a", " +/\n//", "b"});
+    CHECK(words(rules, "x\n\n  y") == Words{"x", "\n\n", " ", " y"});
+    // Letters of neither of A-Z and a-z go with both.
+    CHECK(words(rules, "\xc3\xa9X") == Words{"\xc3\xa9", "X"});
+    CHECK(words(rules, "a\xc3\xa9 b") == Words{"a\xc3\xa9", " b"});
+    CHECK(words(rules, "XY\xc3\xa9Zq") == Words{"XY\xc3\xa9Zq"});
+    CHECK(words(rules, "XY\xc3\xa9Z") == Words{"XY\xc3\xa9", "Z"});
 }
 
 TEST_CASE("the rules for files that name none cut punctuation and digits further") {
@@ -257,9 +272,9 @@ TEST_CASE("hostile vocabularies are refused by name") {
     auto const bpe = [](GgufWriter& w) { w.add_string("tokenizer.ggml.model", "gpt2"); };
     CHECK(contains(refusal([&](GgufWriter& w) {
                        bpe(w);
-                       w.add_string("tokenizer.ggml.pre", "tekken");
+                       w.add_string("tokenizer.ggml.pre", "bloom");
                    }),
-                   "\"tekken\""));
+                   "\"bloom\""));
     CHECK(contains(refusal(bpe), "tokenizer.ggml.tokens"));
     auto const tokens = [&](GgufWriter& w) {
         bpe(w);

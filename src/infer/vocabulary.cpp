@@ -55,7 +55,8 @@ Status read_family(Gguf const& file, Vocabulary& out) {
     if (!rules) return fail(Code::unsupported, "pre-tokenizer \"" + printable(name) + "\"");
     out.pre = *rules;
     // llama.cpp adds <|begin_of_text|> for Llama 3 unless the file says otherwise.
-    out.add_begin = out.whole_words_first = *rules == PreTokenizer::llama3;
+    out.add_begin = out.whole_words_first =
+        *rules == PreTokenizer::llama3 || *rules == PreTokenizer::tekken;
     return {};
 }
 

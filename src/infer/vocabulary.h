@@ -36,7 +36,7 @@ struct Merge {
 struct Tokenizer::Vocabulary {
     TokenizerFamily family = TokenizerFamily::spm;
     PreTokenizer pre = PreTokenizer::gpt2;
-    bool whole_words_first = false;  // llama3: a word that is a token is not merged
+    bool whole_words_first = false;  // llama3, tekken: a word that is a token is not merged
     bool add_begin = false;
     bool add_space_prefix = false;    // SPM
     bool markers_take_space = false;  // Phi 3: white space after a control token is part of it

@@ -12,8 +12,9 @@ using namespace kith::infer;
 
 std::vector<Tokenizer> make_tokenizers() {
     std::vector<Tokenizer> out;
-    for (auto const kind : {SynthTokenizer::byte_bpe, SynthTokenizer::qwen2_bpe,
-                            SynthTokenizer::llama3_bpe, SynthTokenizer::spm}) {
+    for (auto const kind :
+         {SynthTokenizer::byte_bpe, SynthTokenizer::qwen2_bpe, SynthTokenizer::llama3_bpe,
+          SynthTokenizer::tekken_bpe, SynthTokenizer::spm}) {
         auto const bytes = synthesise(SynthShape{.tokenizer = kind, .layers_count = 1});
         out.push_back(Tokenizer::create(Gguf::parse(*bytes).value()).value());
     }

@@ -1,9 +1,11 @@
-// The engine's side of the comparison with llama.cpp: prints the JSON of infer/model_tool.h.
+// The engine's side of the comparison with llama.cpp: prints one JSON document.
 //
 //   parity_tool synth FILE ARCHITECTURE TYPE TOKENIZER [OPTION...]
-//                                              tokenizers: gpt2 qwen2 llama3 spm gemma phi3
+//                                              tokenizers: gpt2 qwen2 llama3 tekken spm gemma phi3
 //   parity_tool tokenize FILE TEXT_FILE                          specials are parsed
-//   parity_tool logits FILE ID...
+//   parity_tool logits FILE ID...                                one row of logits for each
+//   position
+#include <boost/json.hpp>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -13,7 +15,9 @@
 #include <vector>
 
 #include "infer/arch/architecture.h"
+#include "infer/mapped_file.h"
 #include "infer/model_tool.h"
+#include "infer/stage.h"
 
 namespace {
 
@@ -25,6 +29,7 @@ constexpr std::size_t context_size = 256;  // as run.mjs asks of llama.cpp
 SynthTokenizer tokenizer_kind(std::string const& name) {
     if (name == "qwen2") return SynthTokenizer::qwen2_bpe;
     if (name == "llama3") return SynthTokenizer::llama3_bpe;
+    if (name == "tekken") return SynthTokenizer::tekken_bpe;
     if (name == "phi3") return SynthTokenizer::phi3_spm;
     if (name == "gemma") return SynthTokenizer::gemma_spm;
     if (name == "spm") return SynthTokenizer::spm;
@@ -93,11 +98,31 @@ kith::base::Result<std::string> tokenize(Arguments const& arguments) {
         {.path = arguments.at(1), .text = text, .begin = Begin::none, .specials = Specials::parse});
 }
 
+// Of every position, all tokens given at once.
 kith::base::Result<std::string> logits(Arguments const& arguments) {
-    LogitsOptions options{.path = arguments.at(1), .positions_max = context_size};
+    std::vector<TokenId> tokens;
     for (std::size_t i = 2; i < arguments.size(); ++i)
-        options.tokens.push_back(static_cast<TokenId>(std::stol(arguments[i])));
-    return model_logits(options);
+        tokens.push_back(static_cast<TokenId>(std::stol(arguments[i])));
+    if (tokens.empty() || tokens.size() > micro_batch_tokens)
+        return kith::base::fail(kith::base::Code::invalid, "logits: 1 to 64 token ids");
+    std::vector<MappedFile> files;
+    files.push_back(KITH_TRY(MappedFile::open(arguments.at(1))));
+    auto const model = KITH_TRY(Model::load(std::move(files)));
+    auto const& shape = model->hparams();
+    LayerRange const all{0, shape.layers_count};
+    auto stage = KITH_TRY(Stage::create(model));
+    auto cache = KITH_TRY(KvCache::create(shape, all, context_size));
+    std::vector<float> hidden(tokens.size() * shape.hidden_size);
+    std::vector<float> out(tokens.size() * shape.vocabulary_size);
+    KITH_TRY(stage.embed(tokens, hidden));
+    KITH_TRY(stage.forward(cache, hidden, 0, all));
+    KITH_TRY(stage.logits(hidden, out));
+    boost::json::array rows;
+    for (auto at = out.begin(); at != out.end();
+         at += static_cast<std::ptrdiff_t>(shape.vocabulary_size))
+        rows.emplace_back(
+            boost::json::array(at, at + static_cast<std::ptrdiff_t>(shape.vocabulary_size)));
+    return boost::json::serialize(boost::json::object{{"rows", std::move(rows)}});
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ void Automaton::reset() {
     states_.assign(1, {});
     state_ids_.clear();
     rows_.assign(classes_, dead);
+    stacks_count_ = 0;
     overflowed_ = false;
 }
 
@@ -85,11 +86,12 @@ Automaton::State Automaton::intern(StateData data) {
     if (overflowed_ || (data.stacks.empty() && !data.accepts)) return dead;
     auto const key = std::pair(data.stacks, data.accepts);
     if (auto const known = state_ids_.find(key); known != state_ids_.end()) return known->second;
-    if (states_.size() >= states_max) {
+    if (states_.size() >= states_max || stacks_count_ + data.stacks.size() > stacks_max) {
         overflowed_ = true;
         return dead;
     }
     auto const id = static_cast<State>(states_.size());
+    stacks_count_ += data.stacks.size();
     states_.push_back(std::move(data));
     state_ids_.emplace(key, id);
     rows_.resize(rows_.size() + classes_, unknown);

@@ -23,6 +23,7 @@ namespace kith::infer::grammar {
 inline constexpr std::size_t states_max = 65'536;
 inline constexpr std::size_t cells_max = 524'288;  // of all stacks, shared parts once
 inline constexpr std::size_t stacks_per_state_max = 2'048;
+inline constexpr std::size_t stacks_max = 4'194'304;  // of all states together
 inline constexpr std::size_t stack_depth_max = 512;
 
 // Not thread-safe.
@@ -49,6 +50,12 @@ public:
     // A limit was hit since the last call of forget_all_but(): `dead` may have meant that.
     [[nodiscard]] bool overflowed() const { return overflowed_; }
     [[nodiscard]] std::size_t states_count() const { return states_.size(); }
+    [[nodiscard]] std::size_t stacks_count() const { return stacks_count_; }
+    // Of any limit; forget_all_but() gives room again.
+    [[nodiscard]] bool is_half_full() const {
+        return states_.size() > states_max / 2 || stacks_count_ > stacks_max / 2 ||
+               cells_.size() > cells_max / 2;
+    }
     // Returns the new number of `state`; all others are void.
     State forget_all_but(State state);
 
@@ -82,6 +89,7 @@ private:
     std::vector<StateData> states_;
     std::map<std::pair<std::vector<CellId>, bool>, State> state_ids_;
     std::vector<State> rows_;  // states x classes
+    std::size_t stacks_count_ = 0;
     std::vector<std::pair<std::uint32_t, CellId>> todo_;
     std::unordered_set<std::uint64_t> seen_;
     State start_ = dead;

@@ -13,7 +13,10 @@
 
 #include "infer/grammar/json_rules.h"
 #include "infer/grammar/number_range.h"
+#include "infer/grammar/pattern.h"
+#include "infer/grammar/pattern_rules.h"
 #include "infer/grammar/schema_facts.h"
+#include "infer/grammar/string_formats.h"
 
 namespace kith::infer::grammar {
 
@@ -29,7 +32,7 @@ namespace json = boost::json;
 constexpr std::array<std::string_view, 14> ignored = {
     "title", "description", "default",    "examples", "$schema",   "$id",    "$comment",
     "$defs", "definitions", "deprecated", "readOnly", "writeOnly", "format", "strict"};
-constexpr std::array<std::string_view, 20> shaping = {"type",
+constexpr std::array<std::string_view, 21> shaping = {"type",
                                                       "properties",
                                                       "required",
                                                       "additionalProperties",
@@ -38,6 +41,7 @@ constexpr std::array<std::string_view, 20> shaping = {"type",
                                                       "maxItems",
                                                       "minLength",
                                                       "maxLength",
+                                                      "pattern",
                                                       "enum",
                                                       "const",
                                                       "anyOf",
@@ -87,6 +91,9 @@ private:
     Result<RuleId> number(std::string_view type, json::object const& schema,
                           std::string const& where);
     Result<RuleId> string(json::object const& schema, std::string const& where);
+    static Result<std::optional<std::string>> pattern_of(json::object const& schema,
+                                                         std::string const& where);
+    Result<RuleId> pattern(std::string_view expression, LengthRange length);
     Result<RuleId> array(json::object const& schema, std::string const& where);
     Result<RuleId> tuple(json::array const& items, json::object const& schema,
                          std::string const& where);
@@ -108,10 +115,18 @@ private:
         return fail(Code::invalid, what + " at " + where);
     }
 
+    // The same error, with its place.
+    static Result<RuleId> at(std::string const& where, Result<RuleId> out) {
+        if (!out) return fail(out.error().code, out.error().message + " at " + where);
+        return out;
+    }
+
     json::value const& root_;
     Builder builder_;
     JsonRules rules_;
     std::map<std::string, RuleId, std::less<>> references_;
+    std::map<std::pair<std::string, LengthRange>, RuleId> patterns_;
+    PatternWork pattern_work_;
 };
 
 // A name in an error is no longer than this, whatever the schema says.
@@ -313,12 +328,38 @@ Result<RuleId> Compiler::number(std::string_view type, json::object const& schem
 Result<RuleId> Compiler::string(json::object const& schema, std::string const& where) {
     auto const least = KITH_TRY(count(schema, "minLength", where));
     auto const most = KITH_TRY(count(schema, "maxLength", where));
-    if (!least && !most) return rules_.string;
     if (most && least.value_or(0) > *most) return invalid("minLength above maxLength", where);
-    auto const text = builder_.repeated({Builder::rule(rules_.character)}, least.value_or(0),
-                                        most.value_or(Builder::no_limit));
+    LengthRange const length{.least = least.value_or(0), .most = most.value_or(Builder::no_limit)};
+    if (auto const expression = KITH_TRY(pattern_of(schema, where)))
+        return at(where, pattern(*expression, length));
+    if (!least && !most) return rules_.string;
+    auto const text =
+        builder_.repeated({Builder::rule(rules_.character)}, length.least, length.most);
     auto const quote = builder_.literal("\"");
     return builder_.define({quote + Sequence{Builder::rule(text)} + quote});
+}
+
+// `format` alone is an annotation that any text may carry (JSON Schema 2020-12, validation, 7.2);
+// beside a pattern it stays one.
+Result<std::optional<std::string>> Compiler::pattern_of(json::object const& schema,
+                                                        std::string const& where) {
+    using Expression = std::optional<std::string>;
+    if (auto const* const pattern = schema.if_contains("pattern")) {
+        if (!pattern->is_string()) return invalid("a pattern that is no string", where);
+        return Expression(std::in_place, view(pattern->get_string()));
+    }
+    auto const* const format = schema.if_contains("format");
+    if (format == nullptr || !format->is_string()) return Expression();
+    return Expression(find_format(view(format->get_string())));
+}
+
+Result<RuleId> Compiler::pattern(std::string_view expression, LengthRange length) {
+    auto const known = patterns_.find({std::string(expression), length});
+    if (known != patterns_.end()) return known->second;
+    auto const read = KITH_TRY(read_pattern(expression));
+    auto const rule = KITH_TRY(string_of_pattern(builder_, read, length, pattern_work_));
+    patterns_.emplace(std::pair(std::string(expression), length), rule);
+    return rule;
 }
 
 Result<RuleId> Compiler::array(json::object const& schema, std::string const& where) {

@@ -6,13 +6,12 @@
 // any, and what json_rules.h leaves out is left out.
 //
 // Read: type (one or several), properties, required, additionalProperties, items, prefixItems,
-// minItems, maxItems, minLength, maxLength, minimum, maximum, exclusiveMinimum, exclusiveMaximum
-// (number_range.h), enum, const, anyOf, oneOf of schemas that exclude each other (schema_facts.h),
-// allOf of one schema, $ref to "#", "#/$defs/..." and "#/definitions/..." (recursion included),
-// true and false.
-// Without meaning for the shape, and ignored: title, description, default, examples, $schema, $id,
-// $comment, $defs, definitions, deprecated, readOnly, writeOnly, format, strict.
-// Every other keyword is refused by name.
+// minItems, maxItems, minLength, maxLength, pattern (pattern.h), format (string_formats.h; others
+// are ignored), minimum, maximum, exclusiveMinimum, exclusiveMaximum (number_range.h), enum, const,
+// anyOf, oneOf of schemas that exclude each other (schema_facts.h), allOf of one schema, $ref to
+// "#", "#/$defs/..." and "#/definitions/..." (recursion included), true and false. Without meaning
+// for the shape, and ignored: title, description, default, examples, $schema, $id, $comment, $defs,
+// definitions, deprecated, readOnly, writeOnly, strict. Every other keyword is refused by name.
 #pragma once
 
 #include <string_view>
