@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 
 #include "hostile.h"
@@ -29,9 +30,15 @@ struct WireHall {
 
     // A link that mallory's key has proved; the peers before it stay where they are.
     WirePeer& link() {
+        auto& peer = link_that([](WirePeer&) {});
+        REQUIRE(peer.is_up());
+        return peer;
+    }
+    // The same for one that behaves so from its first word on; it need not stand afterwards.
+    WirePeer& link_that(std::function<void(WirePeer&)> const& behaves) {
         peers_.push_back(std::make_unique<WirePeer>(bench, mallory.identity, 7 + peers_.size()));
+        behaves(*peers_.back());
         peers_.back()->connect(op);
-        REQUIRE(peers_.back()->is_up());
         return *peers_.back();
     }
     // One yamux frame, of which any field may be wrong.

@@ -207,7 +207,7 @@ void WirePeer::shake_hands(base::ByteView bytes) {
 void WirePeer::hear(base::ByteView sealed) {
     REQUIRE(opener_.feed(channel_->receive, sealed, plaintext_).has_value());
     base::ByteView rest = plaintext_;
-    while (rest.size() >= yamux::header_bytes) {
+    while (rest.size() >= yamux::header_bytes && !is_closed_) {
         base::ByteArray<yamux::header_bytes> head;
         std::ranges::copy(rest.first(head.size()), head.begin());
         auto const header = yamux::parse_header(head);
@@ -251,6 +251,11 @@ void WirePeer::answer_stream(std::uint32_t stream) {
     auto const line = head && *head ? reader.next(rest) : head;
     if (!line || !*line || rest.size() == streams_[stream].bytes.size()) return;
     asked_of_us.push_back(base::to_text(base::ByteView(**line).first((*line)->size() - 1)));
+    if (hangs_up_at && asked_of_us.size() > *hangs_up_at) {
+        is_closed_ = true;
+        outputs_.emplace_back(ports::Close{id_});
+        return;
+    }
     auto said = proposal(asked_of_us.back());
     base::append(said, *answer);
     streams_[stream].bytes.clear();

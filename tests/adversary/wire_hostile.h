@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ports/network_core.h"
 #include "proto/multistream/negotiation.h"
@@ -67,7 +68,8 @@ public:
     bool gives_credit = true;  // for what it hears
     // Streams of the machine's: agreed to, and then these bytes are said on them.
     std::optional<base::Bytes> answer;
-    std::vector<std::string> asked_of_us;  // protocols of such streams
+    std::vector<std::string> asked_of_us;    // protocols of such streams
+    std::optional<std::size_t> hangs_up_at;  // instead of answering the stream with this index
 
     std::size_t heap_peak = 0;  // at each turn of the network since the last clear()
     void clear_peak() { heap_peak = 0; }
