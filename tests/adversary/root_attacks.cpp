@@ -65,6 +65,41 @@ TEST_CASE("E4: a member that does not prove its root is neither heard nor spoken
     CHECK(base::code_of(talks.b.channel->feed(framed, talks.now)) == base::Code::unauthorized);
 }
 
+TEST_CASE("E4: roots prove themselves once a day, and a session whose root does not ends") {
+    Ends daily;
+    std::vector<base::Instant> proofs;
+    daily.arrives = [&](base::Bytes const& frame) {
+        if (frame.at(0) == 0x12) proofs.push_back(daily.now);
+        return true;
+    };
+    auto const start = daily.now;
+    daily.connect();
+    REQUIRE(daily.settle().has_value());
+    REQUIRE(daily.run_for(26h).has_value());
+    REQUIRE(proofs.size() == 4);  // of each end two
+    CHECK(proofs[1] == start);
+    for (auto const& again : {proofs[2], proofs[3]}) {
+        CHECK(again >= start + node::root_proof_every);
+        CHECK(again < start + node::root_proof_age_max);
+    }
+    CHECK(daily.talk("the second day"));
+
+    // A member whose root was there on the first day only. Everything else goes on: it takes part
+    // in new keys and speaks under them, as the proof is the first frame of one otherwise.
+    Ends once;
+    once.connect();
+    REQUIRE(once.settle().has_value());
+    once.arrives = [](base::Bytes const& frame) { return frame.at(0) != 0x12; };
+    REQUIRE(once.run_for(23h).has_value());
+    base::Status lives;
+    while (lives && once.now < start + 26h) {
+        lives = once.run_for(1min);
+        if (lives) REQUIRE(once.talk("a word a minute"));
+    }
+    CHECK(base::code_of(lives) == base::Code::timeout);
+    CHECK(once.now == start + node::root_proof_age_max);
+}
+
 TEST_CASE("E4: a root's signature is good for one pair, one direction, one handshake") {
     SeededRng rng(5);
     auto const self = new_identity(rng, base::UnixTime{1'800'000'000});

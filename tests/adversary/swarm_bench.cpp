@@ -92,7 +92,7 @@ std::filesystem::path Machine::model_folder() const {
     return models / ask->models().at(0).id;
 }
 
-SwarmBench::SwarmBench(std::uint64_t seed) : seed_(seed) {}
+SwarmBench::SwarmBench(std::uint64_t seed, Tape tape) : network(tape), seed_(seed) {}
 
 Address SwarmBench::next_address() {
     return {"10.0.0." + std::to_string(++addresses_count_), 8810};

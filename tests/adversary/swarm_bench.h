@@ -92,7 +92,8 @@ struct Answer {
 
 class SwarmBench {
 public:
-    explicit SwarmBench(std::uint64_t seed = 1);
+    using Tape = sim::Network::Tape;
+    explicit SwarmBench(std::uint64_t seed = 1, Tape tape = Tape::keep);
     SwarmBench(SwarmBench const&) = delete;
     SwarmBench& operator=(SwarmBench const&) = delete;
 

@@ -301,6 +301,21 @@ TEST_CASE("S6: who offers keys without end is cut off") {
     CHECK(answered >= node::offers_per_minute_max - 2);
 }
 
+TEST_CASE("S6: an offer that leaps over more than a thousand key numbers is refused") {
+    constexpr std::uint32_t skipped_max = 1000;
+    Ends near;
+    near.start(near.b, near.a);
+    CHECK(near.b.channel->feed(offer_by_hand(near, 1 + skipped_max).framed, near.now).has_value());
+    CHECK_FALSE(near.b.channel->outgoing().empty());
+    for (auto const number : {2 + skipped_max, 0xffffffffU}) {  // the last would be used up
+        Ends far;
+        far.start(far.b, far.a);
+        auto const offered = far.b.channel->feed(offer_by_hand(far, number).framed, far.now);
+        CHECK(base::code_of(offered) == base::Code::invalid);
+        CHECK(far.b.channel->outgoing().empty());
+    }
+}
+
 TEST_CASE("S8: a frame under any tag but those of the lanes is refused, even when it would open") {
     // A hostile member knows the session's keys; he seals a control frame under a tag of his own.
     proto::session::Keyring victim;

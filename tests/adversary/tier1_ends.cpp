@@ -104,8 +104,7 @@ wire::v1::EphemeralKeyExchange exchange_in(base::Bytes const& frame) {
     return exchange;
 }
 
-proto::session::Keyring handshake_by_hand(Ends& ends) {
-    constexpr std::uint32_t key_id = 1;
+OfferByHand offer_by_hand(Ends& ends, std::uint32_t key_id) {
     wire::Writer prologue;
     prologue.bytes(base::as_bytes("kith/tier1/v2"))
         .bytes(proto::membership::SwarmId{{1}})
@@ -126,7 +125,7 @@ proto::session::Keyring handshake_by_hand(Ends& ends) {
     proto::noise::HandshakeState handshake(
         proto::noise::Role::initiator, proto::noise::find_pattern("IKhfs+psk2").value(),
         proto::noise::Cipher::chacha_poly, prologue.view(), inputs);
-    base::Bytes message, ignored;
+    base::Bytes message;
     REQUIRE(handshake.write_message({}, message).has_value());
     wire::v1::EphemeralKeyExchange offer;
     offer.set_node_id(base::to_text(ends.a.identity.node_id().bytes));
@@ -135,6 +134,13 @@ proto::session::Keyring handshake_by_hand(Ends& ends) {
     base::Bytes frame{0x02}, framed;
     base::append(frame, base::as_bytes(offer.SerializeAsString()));
     wire::append_frame(framed, frame);
+    return {.handshake = std::move(handshake), .framed = std::move(framed)};
+}
+
+proto::session::Keyring handshake_by_hand(Ends& ends) {
+    constexpr std::uint32_t key_id = 1;
+    auto [handshake, framed] = offer_by_hand(ends, key_id);
+    base::Bytes ignored;
     REQUIRE(ends.b.channel->feed(framed, ends.now).has_value());
     auto const answer = exchange_in(frames_in(ends.b.channel->outgoing()).at(0));
     REQUIRE(handshake.read_message(base::as_bytes(answer.noise_message()), ignored).has_value());

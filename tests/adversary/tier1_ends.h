@@ -54,8 +54,13 @@ inline bool is_exchange(base::Bytes const& frame) {
 }
 wire::v1::EphemeralKeyExchange exchange_in(base::Bytes const& frame);
 
-// What a hostile member does instead of a PeerChannel: a's part of the handshake with b, and
-// nothing after it.
+// What a hostile member does instead of a PeerChannel: a's offer to b under any number...
+struct OfferByHand {
+    proto::noise::HandshakeState handshake;
+    base::Bytes framed;
+};
+OfferByHand offer_by_hand(Ends& ends, std::uint32_t key_id);
+// ...or a's part of the handshake, and nothing after it.
 proto::session::Keyring handshake_by_hand(Ends& ends);
 
 }  // namespace kith::adversary

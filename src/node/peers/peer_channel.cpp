@@ -214,7 +214,8 @@ base::Status PeerChannel::on_offer(::kith::wire::v1::EphemeralKeyExchange const&
         return fail(Code::too_large, "a member offers new session keys without end");
     auto const next = keyring_.next_key_id();
     if (offer.key_id() < next) return {};  // overtaken by a newer key
-    if (offer.key_id() - next > key_ids_skipped_max)
+    bool const near = offer.key_id() - next <= key_ids_skipped_max;
+    if (!KITH_GUARD("S6.leaps", near))
         return fail(Code::invalid, "a member numbers its session keys in leaps");
     auto handshake =
         KITH_TRY(make_handshake(noise::Role::responder, offer.key_id(), offer.chained_key_id()));
@@ -348,7 +349,8 @@ base::Status PeerChannel::on_deadline(base::Instant now) {
     bool const young = now < keyring_.sending_key()->installed + key_age_max;
     if (!KITH_GUARD("S2.age", young))
         return fail(Code::timeout, "a member did not agree to a new session key for 15 minutes");
-    if (now >= *peer_proof_at_ + root_proof_age_max)
+    bool const proved = now < *peer_proof_at_ + root_proof_age_max;
+    if (!KITH_GUARD("E4.proof_age", proved))
         return fail(Code::timeout, "a member did not prove its root key for a day");
     quiet_until_ = quiet_until();
     return {};
