@@ -60,8 +60,7 @@ struct PackedTile {
         return value;
     }
 
-    // One token asks for every weight once: the next lines should be on their way, and not drive
-    // out of the caches what is used again.
+    // One token asks for every weight once: fetched ahead, and past the caches.
     template <std::size_t tokens>
     KITH_INLINE void prefetch(Bytes at) {
         if constexpr (tokens == 1) V::prefetch(at + 4096);
