@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/check.h"
@@ -32,7 +33,8 @@ base::Result<base::FileDescriptor> Border::create() {
 }
 
 std::size_t Border::data_bytes_for(std::size_t hidden_size, std::size_t vocabulary_size) {
-    auto const rows = border_rows_max * (hidden_size + 1);  // one more for its id
+    // One more for its id, and the logits of the last one.
+    auto const rows = border_rows_max * (hidden_size + 1) + vocabulary_size;
     auto const logits = infer::micro_batch_tokens * (hidden_size + vocabulary_size);
     return std::max(rows, logits) * sizeof(float);
 }
@@ -66,9 +68,18 @@ std::span<float> Border::floats(std::size_t offset, std::size_t count) const {
             count};
 }
 
-std::span<infer::TokenId> Border::ids(std::size_t count) const {
+std::span<infer::TokenId> Border::ids(std::size_t offset, std::size_t count) const {
     static_assert(sizeof(infer::TokenId) == sizeof(float));
-    return {reinterpret_cast<infer::TokenId*>(floats(0, count).data()), count};
+    return {reinterpret_cast<infer::TokenId*>(floats(offset, count).data()), count};
+}
+
+// IEEE 754: NaN and infinities have all bits of the exponent. A loop that compilers vectorise.
+bool are_finite(std::span<float const> values) {
+    constexpr std::uint32_t exponent = 0x7f800000;
+    std::uint32_t odd = 0;
+    for (float const value : values)
+        odd |= (std::bit_cast<std::uint32_t>(value) & exponent) == exponent ? 1U : 0U;
+    return odd == 0;
 }
 
 void sleep_while(std::atomic<std::uint32_t> const& word, std::uint32_t seen,

@@ -27,6 +27,7 @@ inline constexpr std::size_t border_bytes_max = std::size_t{1}
                                                 << 30U;  // only what is touched costs
 
 enum class Operation : std::uint32_t {
+    run,           // steps[0]: rows, in place, then their ids, then logits of the last row
     embed,         // size ids, then size rows
     forward,       // steps[0]: rows, in place
     forward_many,  // steps[0 .. size): rows one after the other, in place; a reply for each
@@ -42,8 +43,13 @@ struct BorderStep {
     std::uint32_t rows = 0;
 };
 
+// What Operation::run does besides the layers, which may be none.
+inline constexpr std::uint32_t part_embed = 1;   // the rows are made of the ids first
+inline constexpr std::uint32_t part_logits = 2;  // the head, at the end
+
 struct BorderCommand {
     Operation operation = Operation::embed;
+    std::uint32_t parts = 0;
     std::uint64_t size = 0;
     std::uint64_t layers_begin = 0;
     std::uint64_t layers_end = 0;
@@ -80,13 +86,16 @@ public:
     [[nodiscard]] BorderHeader& header() const { return *static_cast<BorderHeader*>(memory_); }
     // Asserts that it is inside: callers check sizes against the limits above first.
     [[nodiscard]] std::span<float> floats(std::size_t offset, std::size_t count) const;
-    [[nodiscard]] std::span<infer::TokenId> ids(std::size_t count) const;
+    [[nodiscard]] std::span<infer::TokenId> ids(std::size_t offset, std::size_t count) const;
 
 private:
     Border(void* memory, std::size_t bytes) : memory_(memory), bytes_(bytes) {}
     void* memory_ = nullptr;
     std::size_t bytes_ = 0;
 };
+
+// Whether none is NaN or infinite.
+bool are_finite(std::span<float const> values);
 
 // Sleeps while `word` is `seen`, or for so long, or for no reason. Shared between processes.
 void sleep_while(std::atomic<std::uint32_t> const& word, std::uint32_t seen,

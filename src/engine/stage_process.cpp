@@ -1,7 +1,6 @@
 #include "engine/stage_process.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "base/sabotage.h"
@@ -28,13 +27,9 @@ std::uint64_t files_bytes(std::vector<infer::RegularFile> const& files) {
     return sum;
 }
 
-// IEEE 754: NaN and infinities have all bits of the exponent. A loop that compilers vectorise.
-bool are_finite(std::span<float const> values) {
-    constexpr std::uint32_t exponent = 0x7f800000;
-    std::uint32_t odd = 0;
-    for (float const value : values)
-        odd |= (std::bit_cast<std::uint32_t>(value) & exponent) == exponent ? 1U : 0U;
-    return odd == 0;
+// Whether another worker read the same model: the caller relies on what the first one said.
+bool are_same(StageFacts const& one, StageFacts const& other) {
+    return encode(Result<StageFacts>(one)) == encode(Result<StageFacts>(other));
 }
 
 Status wrong_sizes() {
@@ -43,16 +38,23 @@ Status wrong_sizes() {
 
 }  // namespace
 
+base::Duration restart_pause(std::uint32_t ends_in_a_row) {
+    constexpr std::uint32_t doublings_max = 6;
+    if (ends_in_a_row <= 1) return base::Duration(0);
+    auto const pause = std::chrono::seconds(1U << std::min(ends_in_a_row - 2, doublings_max));
+    return std::min<base::Duration>(pause, restart_pause_max);
+}
+
 StageProcess::StageProcess(WorkerProgram program, std::vector<infer::RegularFile> files,
                            StageProcessOptions options)
-    : program_(std::move(program)), files_(std::move(files)), options_(options) {}
+    : program_(std::move(program)), files_(std::move(files)), options_(std::move(options)) {}
 
 Result<StageProcess> StageProcess::create(WorkerProgram program,
                                           std::vector<infer::RegularFile> files,
                                           StageProcessOptions options) {
     if (files.empty() || files.size() > infer::model_files_max)
         return fail(Code::invalid, "a model has 1 to 1024 files");
-    StageProcess made(std::move(program), std::move(files), options);
+    StageProcess made(std::move(program), std::move(files), std::move(options));
     KITH_TRY(made.start());
     return made;
 }
@@ -72,7 +74,7 @@ Status StageProcess::start() {
         message.file_sizes.push_back(file.size);
     }
     message.limits.descriptors_max = sandbox::first_descriptor + launch.descriptors.size();
-    auto child = KITH_TRY(sandbox::ChildProcess::start(launch));
+    auto child = KITH_TRY(starter_.start(launch));
     pair.theirs = {};
     (void)write_message(pair.ours.get(), encode(message));
     auto const answer = read_message(pair.ours.get(), stage_message_bytes_max, start_patience);
@@ -82,13 +84,13 @@ Status StageProcess::start() {
                                            " while it read the model");
     }
     auto facts = KITH_TRY(decode_stage_facts(*answer));
-    if (workers_count_ > 0 && (facts.model.hidden_size != facts_.model.hidden_size ||
-                               facts.model.vocabulary_size != facts_.model.vocabulary_size))
-        return fail(Code::corrupt, "the model's files have changed");
+    if (workers_count_ > 0 && !KITH_GUARD("S87.worker_same", are_same(facts, facts_)))
+        return fail(Code::corrupt, "the model's files have changed, or its worker says so");
     auto border =
         KITH_TRY(Border::map(memory.get(), Border::data_bytes_for(facts.model.hidden_size,
                                                                   facts.model.vocabulary_size)));
-    facts_ = std::move(facts);
+    if (workers_count_ == 0) facts_ = std::move(facts);
+    started_at_ = now();
     worker_.emplace(Worker{std::move(child), std::move(pair.ours), std::move(border)});
     ++workers_count_;
     sequences_count_ = 0;
@@ -98,7 +100,31 @@ Status StageProcess::start() {
 Status StageProcess::ensure() {
     if (worker_ && is_closed(worker_->socket.get())) (void)lose("ended between calls");
     if (worker_) return {};
-    return start();
+    bool const may_start = now() >= next_start_;
+    if (!KITH_GUARD("S87.restart_pause", may_start))
+        return fail(Code::unavailable,
+                    "the model worker ended " + std::to_string(ends_in_a_row_) +
+                        " times in a row; another one is started in a while, try again later");
+    auto const started = start();
+    if (!started) note_end("a model worker could not be started: " + started.error().message);
+    return started;
+}
+
+Status StageProcess::ensure(SequenceId sequence) {
+    if (worker_ && is_closed(worker_->socket.get())) (void)lose("ended between calls");
+    return check(sequence);
+}
+
+base::Instant StageProcess::now() const {
+    return options_.clock == nullptr ? base::Instant{} : options_.clock->now();
+}
+
+void StageProcess::note_end(std::string const& sentence) {
+    auto const when = now();
+    bool const is_calm = when - started_at_ >= restart_calm && when >= next_start_ + restart_calm;
+    ends_in_a_row_ = is_calm ? 1 : ends_in_a_row_ + 1;
+    if (options_.clock != nullptr) next_start_ = when + restart_pause(ends_in_a_row_);
+    if (options_.on_loss) options_.on_loss(sentence);
 }
 
 // Ends the worker; the sentence says what it did.
@@ -106,8 +132,10 @@ Status StageProcess::lose(std::string const& why) {
     worker_->process.kill();
     auto const ending = worker_->process.wait();
     worker_.reset();
-    return fail(Code::unavailable, "the model worker " + why + " (" + sandbox::describe(ending) +
-                                       "); its sequences are gone");
+    auto const sentence =
+        "the model worker " + why + " (" + sandbox::describe(ending) + "); its sequences are gone";
+    note_end(sentence);
+    return fail(Code::unavailable, sentence);
 }
 
 // One turn: the command is in the header, the replies are there afterwards.
@@ -157,9 +185,47 @@ Status StageProcess::take(std::size_t offset, std::span<float> out) {
 }
 
 Status StageProcess::check(SequenceId sequence) const {
-    if (sequence.worker != workers_count_)
+    if (!worker_ || sequence.worker != workers_count_)
         return fail(Code::not_found, "the sequence ended with its model worker");
     return {};
+}
+
+Status StageProcess::check(Run const& step) const {
+    auto const width = facts_.model.hidden_size;
+    auto const rows = step.hidden.size() / width;
+    if (step.hidden.size() % width != 0 || rows == 0 ||
+        (!step.tokens.empty() && step.tokens.size() != rows) ||
+        (!step.logits.empty() && step.logits.size() != facts_.model.vocabulary_size))
+        return wrong_sizes();
+    if (rows > border_rows_max) return fail(Code::too_large, "run: too many rows at once");
+    // A member's rows: the worker would refuse them too, but where there are only logits to make.
+    if (step.tokens.empty() && !are_finite(step.hidden))
+        return fail(Code::invalid, "rows that are not finite");
+    return {};
+}
+
+Status StageProcess::run(Run const& step, std::atomic<bool> const* cancel) {
+    KITH_TRY(check(step));
+    bool const has_layers = step.layers.begin != step.layers.end;
+    KITH_TRY(has_layers ? ensure(step.sequence) : ensure());
+    auto const rows = step.hidden.size() / facts_.model.hidden_size;
+    auto const& border = worker_->border;
+    if (step.tokens.empty())
+        std::ranges::copy(step.hidden, border.floats(0, step.hidden.size()).begin());
+    else
+        std::ranges::copy(step.tokens, border.ids(step.hidden.size(), rows).begin());
+    command().operation = Operation::run;
+    command().parts =
+        (step.tokens.empty() ? 0 : part_embed) | (step.logits.empty() ? 0 : part_logits);
+    command().layers_begin = step.layers.begin;
+    command().layers_end = step.layers.end;
+    command().steps[0] = {.position = step.position,
+                          .cache = step.sequence.number,
+                          .rows = static_cast<std::uint32_t>(rows)};
+    KITH_TRY(exchange(cancel));
+    KITH_TRY(reply(0));
+    if (step.logits.empty()) return take(0, step.hidden);
+    return take(step.hidden.size() + rows, step.logits);
 }
 
 Status StageProcess::embed(std::span<infer::TokenId const> tokens, std::span<float> out) {
@@ -168,7 +234,7 @@ Status StageProcess::embed(std::span<infer::TokenId const> tokens, std::span<flo
     KITH_TRY(ensure());
     while (!tokens.empty()) {
         auto const count = std::min(tokens.size(), border_rows_max);
-        std::ranges::copy(tokens.first(count), worker_->border.ids(count).begin());
+        std::ranges::copy(tokens.first(count), worker_->border.ids(0, count).begin());
         command().operation = Operation::embed;
         command().size = count;
         KITH_TRY(exchange());
@@ -211,8 +277,7 @@ Result<SequenceId> StageProcess::make_sequence(LayerRange layers, std::size_t po
 }
 
 Status StageProcess::truncate(SequenceId sequence, std::size_t length) {
-    KITH_TRY(ensure());
-    KITH_TRY(check(sequence));
+    KITH_TRY(ensure(sequence));
     command().operation = Operation::truncate;
     command().size = length;
     command().steps[0] = {.cache = sequence.number};
@@ -234,8 +299,7 @@ Status StageProcess::forward(SequenceId sequence, std::span<float> hidden, std::
     if (hidden.size() % width != 0 || tokens == 0) return wrong_sizes();
     if (tokens > infer::forward_tokens_max)
         return fail(Code::too_large, "forward: too many tokens at once");
-    KITH_TRY(ensure());
-    KITH_TRY(check(sequence));
+    KITH_TRY(ensure(sequence));
     for (std::size_t at = 0; at < tokens; at += border_rows_max) {
         auto const count = std::min(border_rows_max, tokens - at);
         auto const part = hidden.subspan(at * width, count * width);
@@ -257,11 +321,7 @@ std::vector<Status> StageProcess::forward_many(std::span<Step const> steps, Laye
                                                std::atomic<bool> const* cancel) {
     auto const width = facts_.model.hidden_size;
     std::vector<Status> out(steps.size());
-    auto const all = [&out](Status const& status) {
-        std::ranges::fill(out, status);
-        return out;
-    };
-    if (auto const ready = ensure(); !ready) return all(ready);
+    if (worker_ && is_closed(worker_->socket.get())) (void)lose("ended between calls");
     std::vector<std::size_t> places;  // those that are sent
     std::vector<std::size_t> rows_of;
     std::size_t rows = 0;

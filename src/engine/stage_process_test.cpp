@@ -5,6 +5,9 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <limits>
 #include <thread>
 
 #include "base/code_of.h"
@@ -22,9 +25,9 @@ using infer::TokenId;
 
 constexpr std::size_t positions = 600;
 
-WorkerProgram worker(std::string const& flaw) {
+WorkerProgram worker(std::string const& flaw, std::string const& path = ENGINE_WORKER) {
     char const* const armed = std::getenv("KITH_SABOTAGE");
-    return {.path = ENGINE_WORKER,
+    return {.path = path,
             .environment = {"KITH_SABOTAGE=" + (armed ? std::string(armed) + "," : std::string()) +
                             flaw}};
 }
@@ -36,6 +39,12 @@ std::vector<TokenId> some_tokens(std::size_t count) {
     return out;
 }
 
+struct Clock final : ports::Clock {
+    base::Instant time{};
+    [[nodiscard]] base::Instant now() const override { return time; }
+    [[nodiscard]] base::UnixTime unix_now() const override { return base::UnixTime{0}; }
+};
+
 // A model file, and a stage of it in a worker.
 struct Bench {
     base::TemporaryFolder folder;
@@ -44,18 +53,21 @@ struct Bench {
     LayerRange all;
     std::size_t width = 0;
 
-    explicit Bench(std::string const& flaw = "none", StageProcessOptions options = {}) {
-        auto made = make(flaw, options);
+    explicit Bench(std::string const& flaw = "none", StageProcessOptions const& options = {},
+                   std::string const& program = ENGINE_WORKER) {
+        auto made = make(flaw, options, program);
         if (!made) FAIL(made.error().message);
         stage.emplace(*std::move(made));
         all = {0, stage->model().layers_count};
         width = stage->model().hidden_size;
     }
-    base::Result<StageProcess> make(std::string const& flaw, StageProcessOptions options = {}) {
+    base::Result<StageProcess> make(std::string const& flaw,
+                                    StageProcessOptions const& options = {},
+                                    std::string const& program = ENGINE_WORKER) {
         REQUIRE(infer::model_synth({.path = path, .shape = {.context_length = 1024}}));
         std::vector<infer::RegularFile> files;
         files.push_back(infer::open_regular(path).value());
-        return StageProcess::create(worker(flaw), std::move(files), options);
+        return StageProcess::create(worker(flaw, program), std::move(files), options);
     }
     std::vector<float> embedded(std::vector<TokenId> const& tokens) {
         std::vector<float> rows(tokens.size() * width);
@@ -103,6 +115,102 @@ TEST_CASE("a stage in a worker gives the bits of a stage in this process") {
     REQUIRE(bench.stage->logits(last, logits));
     REQUIRE(reference.stage.logits(last, expected_logits));
     CHECK(logits == expected_logits);
+}
+
+TEST_CASE("one crossing gives the bits of embedding, layers and head one after the other") {
+    Bench bench;
+    Reference reference(bench.path);
+    auto const sequence = bench.sequence();
+    auto const tokens = some_tokens(5);
+    std::vector<float> rows(tokens.size() * bench.width);
+    auto expected = rows;
+    REQUIRE(bench.stage->run(
+        {.sequence = sequence, .layers = bench.all, .tokens = tokens, .hidden = rows}));
+    REQUIRE(reference.stage.embed(tokens, expected));
+    REQUIRE(reference.stage.forward(reference.cache, expected, 0, bench.all));
+    CHECK(rows == expected);
+
+    std::vector<float> logits(bench.stage->model().vocabulary_size);
+    auto expected_logits = logits;
+    REQUIRE(bench.stage->run({.hidden = std::span(rows).last(bench.width), .logits = logits}));
+    REQUIRE(reference.stage.logits(std::span(expected).last(bench.width), expected_logits));
+    CHECK(logits == expected_logits);
+
+    std::vector<TokenId> const next{7};
+    std::vector<float> row(bench.width);
+    REQUIRE(bench.stage->run({.sequence = sequence,
+                              .position = tokens.size(),
+                              .layers = bench.all,
+                              .tokens = next,
+                              .hidden = row,
+                              .logits = logits}));
+    REQUIRE(reference.stage.embed(next, row));
+    REQUIRE(reference.stage.forward(reference.cache, row, tokens.size(), bench.all));
+    REQUIRE(reference.stage.logits(row, expected_logits));
+    CHECK(logits == expected_logits);
+}
+
+TEST_CASE("a run whose sizes do not fit, or whose rows are no numbers, does not reach the worker") {
+    Bench bench;
+    auto const tokens = some_tokens(2);
+    std::vector<float> rows(3 * bench.width);
+    std::vector<float> logits(bench.stage->model().vocabulary_size + 1);
+    auto const one = std::span(rows).first(bench.width);
+    CHECK(code_of(bench.stage->run({.tokens = tokens, .hidden = rows})) == Code::invalid);
+    CHECK(code_of(bench.stage->run({.hidden = one, .logits = logits})) == Code::invalid);
+    CHECK(code_of(bench.stage->run({})) == Code::invalid);
+    std::vector<float> many((border_rows_max + 1) * bench.width);
+    CHECK(code_of(bench.stage->run({.hidden = many})) == Code::too_large);
+    rows[1] = std::numeric_limits<float>::quiet_NaN();
+    CHECK(code_of(bench.stage->run({.hidden = one})) == Code::invalid);
+    CHECK(bench.sequence().worker == 1);  // the first worker still
+}
+
+TEST_CASE("the pause between workers doubles from the second end in a row on, up to a minute") {
+    CHECK(restart_pause(1) == base::Duration(0));
+    CHECK(restart_pause(2) == std::chrono::seconds(1));
+    CHECK(restart_pause(4) == std::chrono::seconds(4));
+    CHECK(restart_pause(100) == restart_pause_max);
+}
+
+TEST_CASE("S87: workers that end one after the other are not started in a hot loop") {
+    Clock clock;
+    std::vector<std::string> said;
+    Bench bench("flaw.lie_code",
+                {.clock = &clock, .on_loss = [&](auto const& line) { said.push_back(line); }});
+    std::vector<float> row(bench.width);
+    auto const embed = [&] { return bench.stage->embed(some_tokens(1), row); };
+    CHECK(code_of(embed()) == Code::unavailable);
+    CHECK(code_of(embed()) == Code::unavailable);  // the first end costs no pause
+    CHECK(said.size() == 2);
+    auto const refused = embed();
+    CHECK(code_of(refused) == Code::unavailable);
+    REQUIRE(said.size() == 2);  // no third one was started
+    CHECK(refused.error().message.find("2 times in a row") != std::string::npos);
+    clock.time += restart_pause(2);
+    CHECK(code_of(embed()) == Code::unavailable);
+    CHECK(said.size() == 3);
+    clock.time += restart_pause(3) - base::Duration(1);
+    CHECK(code_of(embed()) == Code::unavailable);
+    CHECK(said.size() == 3);
+    clock.time += base::Duration(1);
+    CHECK(code_of(embed()) == Code::unavailable);
+    CHECK(said.size() == 4);
+}
+
+TEST_CASE("S87: another worker that says something else of the same files is not used") {
+    base::TemporaryFolder const folder;
+    auto const once = (folder.path() / "once").string();
+    auto const program = (folder.path() / "worker").string();
+    std::ofstream(program) << "#!/bin/sh\nif /bin/mkdir '" << once << "'; then exec '"
+                           << ENGINE_WORKER
+                           << "' \"$@\"; fi 2>/dev/null\nKITH_SABOTAGE=\"$KITH_SABOTAGE,"
+                           << "flaw.lie_context\" exec '" << ENGINE_WORKER << "' \"$@\"\n";
+    std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+    Bench bench("flaw.lie_code", {}, program);
+    std::vector<float> row(bench.width);
+    CHECK(code_of(bench.stage->embed(some_tokens(1), row)) == Code::unavailable);
+    CHECK(code_of(bench.stage->embed(some_tokens(1), row)) == Code::corrupt);
 }
 
 TEST_CASE("sequences decode together, each with its own result, and are cut and dropped") {
@@ -213,6 +321,7 @@ TEST_CASE("facts and starts that are cut anywhere are refused") {
                    .vocabulary_size = 9,
                    .context_length = 10,
                    .layers = {{0, 2}}};
+    facts.kv_size = 8;
     auto const bytes = encode(base::Result<StageFacts>(facts));
     REQUIRE(decode_stage_facts(bytes));
     auto const start = encode(StageStart{.file_sizes = {1, 2}});

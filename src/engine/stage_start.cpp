@@ -20,7 +20,8 @@ bool within(std::size_t value, std::size_t largest) {
     return value >= 1 && value <= largest;
 }
 
-bool are_possible(infer::ModelInfo const& model) {
+bool are_possible(StageFacts const& facts) {
+    auto const& model = facts.model;
     std::size_t end = 0;
     for (auto const& range : model.layers) {
         if (range.begin < end || range.end <= range.begin) return false;
@@ -29,7 +30,8 @@ bool are_possible(infer::ModelInfo const& model) {
     return within(model.layers_count, infer::layers_count_max) && end <= model.layers_count &&
            within(model.hidden_size, infer::hidden_size_max) &&
            within(model.vocabulary_size, infer::vocabulary_size_max) &&
-           within(model.context_length, infer::context_length_max);
+           within(model.context_length, infer::context_length_max) &&
+           within(facts.kv_size, infer::heads_count_max * infer::head_size_max);
 }
 
 std::string_view cut(std::string_view text) {
@@ -47,6 +49,7 @@ Result<StageFacts> read_facts(wire::Reader& in) {
     model.vocabulary_size = KITH_TRY(in.u64());
     model.context_length = KITH_TRY(in.u64());
     model.weight_bytes = KITH_TRY(in.u64());
+    facts.kv_size = KITH_TRY(in.u64());
     auto const ranges = KITH_TRY(in.u16());
     if (ranges > infer::layers_count_max) return fail(Code::too_large, "too many layers");
     for (std::size_t i = 0; i < ranges; ++i) {
@@ -108,6 +111,7 @@ base::Bytes encode(Result<StageFacts> const& facts) {
         .u64(model.vocabulary_size)
         .u64(model.context_length)
         .u64(model.weight_bytes)
+        .u64(facts->kv_size)
         .u16(static_cast<std::uint16_t>(model.layers.size()));
     for (auto const& range : model.layers) out.u64(range.begin).u64(range.end);
     out.prefixed_u16(base::as_bytes(cut(model.architecture)));
@@ -119,7 +123,7 @@ Result<StageFacts> decode_stage_facts(base::ByteView bytes) {
     auto const kind = KITH_TRY(in.u8());
     if (kind == is_error) return std::unexpected(read_error(in));
     auto facts = read_facts(in);
-    if (kind != is_facts || !facts || !KITH_GUARD("S87.worker_facts", are_possible(facts->model)))
+    if (kind != is_facts || !facts || !KITH_GUARD("S87.worker_facts", are_possible(*facts)))
         return fail(Code::internal, "the model worker says impossible things of its model");
     return facts;
 }

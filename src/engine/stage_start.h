@@ -25,6 +25,7 @@ struct StageStart {
 // Worker to parent, which checks all of it: every size is within the limits of infer/hparams.h.
 struct StageFacts {
     infer::ModelInfo model;
+    std::size_t kv_size = 0;  // infer::Hparams::kv_size(), for infer::KvCache::bytes_for
     int landlock_abi = 0;
 };
 

@@ -78,10 +78,12 @@ private:
         LayerRange const layers{command.layers_begin, command.layers_end};
         switch (command.operation) {
             case Operation::embed:
-                return stage_.embed(border_.ids(command.size),
+                return stage_.embed(border_.ids(0, command.size),
                                     border_.floats(command.size, command.size * hidden_));
             case Operation::forward:
                 return forward(step, layers);
+            case Operation::run:
+                return run(command, layers);
             case Operation::logits:
                 return stage_.logits(
                     border_.floats(0, command.size * hidden_),
@@ -106,6 +108,23 @@ private:
                 break;
         }
         return fail(Code::internal, "no such operation");
+    }
+
+    Status run(BorderCommand const& command, LayerRange layers) {
+        auto const& step = command.steps[0];
+        auto const rows = border_.floats(0, step.rows * hidden_);
+        if ((command.parts & part_embed) != 0)
+            KITH_TRY(stage_.embed(border_.ids(rows.size(), step.rows), rows));
+        if (layers.begin != layers.end) KITH_TRY(forward(step, layers));
+        auto out = rows;
+        if ((command.parts & part_logits) != 0) {
+            out =
+                border_.floats(step.rows * (hidden_ + 1), stage_.model().hparams().vocabulary_size);
+            KITH_TRY(stage_.logits(rows.last(hidden_), out));
+        }
+        // The parent takes what is not finite for a lie.
+        if (!are_finite(out)) return fail(Code::invalid, "the model computes what is no number");
+        return {};
     }
 
     Status forward(BorderStep const& step, LayerRange layers) {
@@ -175,11 +194,14 @@ Result<Begun> begin() {
         files.push_back(KITH_TRY(infer::MappedFile::map(descriptor++, size)));
     try {
         auto model = KITH_TRY(infer::Model::load(std::move(files)));
-        StageFacts facts{.model = model->info(), .landlock_abi = held.landlock_abi};
+        StageFacts facts{.model = model->info(),
+                         .kv_size = model->hparams().kv_size(),
+                         .landlock_abi = held.landlock_abi};
         auto border = KITH_TRY(Border::map(
             memory_descriptor,
             Border::data_bytes_for(facts.model.hidden_size, facts.model.vocabulary_size)));
         auto stage = KITH_TRY(infer::Stage::create(std::move(model), start.stage));
+        if (has_flaw("flaw.lie_context")) facts.model.context_length /= 2;
         if (has_flaw("flaw.lie_size")) facts.model.hidden_size = std::size_t{1} << 40U;
         return Begun{std::move(facts), StageWorker(std::move(stage), std::move(border))};
     } catch (std::bad_alloc const&) {

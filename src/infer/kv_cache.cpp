@@ -29,8 +29,12 @@ base::Result<KvCache> KvCache::create(Hparams const& hparams, LayerRange layers,
 
 std::size_t KvCache::bytes_for(Hparams const& hparams, std::size_t layers_count,
                                std::size_t positions_max) {
-    return layers_count * 2 * kv_positions(positions_max) * hparams.kv_size() *
-           sizeof(std::uint16_t);
+    return bytes_for(hparams.kv_size(), layers_count, positions_max);
+}
+
+std::size_t KvCache::bytes_for(std::size_t kv_size, std::size_t layers_count,
+                               std::size_t positions_max) {
+    return layers_count * 2 * kv_positions(positions_max) * kv_size * sizeof(std::uint16_t);
 }
 
 KvCache::KvCache(Hparams const& hparams, LayerRange layers, std::size_t positions_max)

@@ -30,6 +30,9 @@ public:
     // Bytes of such a cache (kv_layout.h rounds positions up); within the limits of create().
     static std::size_t bytes_for(Hparams const& hparams, std::size_t layers_count,
                                  std::size_t positions_max);
+    // The same by hparams.kv_size() alone.
+    static std::size_t bytes_for(std::size_t kv_size, std::size_t layers_count,
+                                 std::size_t positions_max);
 
     [[nodiscard]] LayerRange layers() const { return layers_; }
     [[nodiscard]] std::size_t positions_max() const { return positions_max_; }

@@ -18,11 +18,13 @@
 #include <csignal>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "base/file_descriptor.h"
 #include "base/temporary_folder.h"
+#include "sandbox/child_starter.h"
 #include "sandbox/landlock.h"
 
 namespace kith::sandbox {
@@ -56,7 +58,7 @@ End confined(std::function<bool()> const& attempt, Policy const& policy = {}) {
     });
 }
 
-int landlock_version() {
+int kernel_landlock_version() {
     auto const version = ::syscall(SYS_landlock_create_ruleset, nullptr, std::size_t{0}, 1U);
     return version < 0 ? 0 : static_cast<int>(version);
 }
@@ -127,7 +129,7 @@ TEST_CASE("S87: a confined process ends when it makes memory executable") {
 }
 
 TEST_CASE("landlock alone keeps files and TCP from a process") {
-    if (landlock_version() == 0) {
+    if (kernel_landlock_version() == 0) {
         MESSAGE("this kernel has no landlock");
         return;
     }
@@ -140,7 +142,7 @@ TEST_CASE("landlock alone keeps files and TCP from a process") {
     };
     CHECK(alone([] { return ::open("/etc/passwd", O_RDONLY) >= 0; }).exit == failed);
     CHECK(alone([] { return ::mkdir("kith-landlock-test", 0700) == 0; }).exit == failed);
-    if (landlock_version() < 4) return;
+    if (kernel_landlock_version() < 4) return;
     CHECK(alone([] {
               int const socket = ::socket(AF_INET, SOCK_STREAM, 0);
               sockaddr_in any{};
@@ -154,7 +156,45 @@ TEST_CASE("S87: landlock holds where the kernel has it, and what the kernel has 
         auto const done = confine({});
         return done && done->seccomp && !done->address_space_limited ? done->landlock_abi : 100;
     });
-    CHECK(end.exit == landlock_version());
+    CHECK(end.exit == kernel_landlock_version());
+}
+
+TEST_CASE("what the kernel could do is known without confining anything") {
+    auto const could = available_confinement();
+    CHECK(could.landlock_abi == kernel_landlock_version());
+    CHECK(could.seccomp);
+    CHECK(describe(Confinement{.seccomp = true, .landlock_abi = 7}) == "seccomp and landlock 7");
+    CHECK(describe(Confinement{.seccomp = true}).find("no landlock") != std::string::npos);
+    CHECK(describe(Confinement{}).find("no seccomp") != std::string::npos);
+}
+
+TEST_CASE("a child ends with the object whose thread started it, not with the thread that asked") {
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe(ends.data()) == 0);
+    base::FileDescriptor const reading(ends[0]);
+    base::FileDescriptor writing(ends[1]);
+    std::optional<ChildStarter> starter(std::in_place);
+    std::optional<ChildProcess> child;
+    std::thread asks([&] {
+        // Says one byte when it is ready, then sleeps; PR_SET_PDEATHSIG is what end_with_parent()
+        // sets, and python's is the shortest way to it.
+        auto made = starter->start(
+            {.program = "/usr/bin/python3",
+             .arguments = {"-c",
+                           "import ctypes,os,time\nctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"
+                           "os.write(3, b'x')\ntime.sleep(600)"},
+             .descriptors = {writing.get()}});
+        if (made) child.emplace(*std::move(made));
+    });
+    asks.join();
+    REQUIRE(child.has_value());
+    writing = {};
+    char byte = 0;
+    REQUIRE(::read(reading.get(), &byte, 1) == 1);
+    int status = 0;
+    CHECK(::waitpid(child->id(), &status, WNOHANG) == 0);  // lives
+    starter.reset();
+    CHECK(child->wait().signal == SIGKILL);
 }
 
 TEST_CASE("a process with threads is not confined: landlock would hold only one of them") {

@@ -44,11 +44,16 @@ std::size_t attributes_size(long version) {
 
 }  // namespace
 
-base::Result<int> forbid_files_and_network() {
+int landlock_version() {
     auto const version =
         ::syscall(SYS_landlock_create_ruleset, nullptr, std::size_t{0}, create_ruleset_version);
     // ENOSYS: not built in; EOPNOTSUPP: switched off at boot; EPERM: a container's filter.
-    if (version < 1) return 0;
+    return version < 1 ? 0 : static_cast<int>(version);
+}
+
+base::Result<int> forbid_files_and_network() {
+    int const version = landlock_version();
+    if (version == 0) return 0;
     auto const attributes = everything(version);
     base::FileDescriptor const ruleset(static_cast<int>(
         ::syscall(SYS_landlock_create_ruleset, &attributes, attributes_size(version), 0U)));
@@ -56,7 +61,7 @@ base::Result<int> forbid_files_and_network() {
     if (!ruleset.is_open() || ::syscall(SYS_landlock_restrict_self, ruleset.get(), 0U) != 0)
         return base::fail(base::Code::internal,
                           std::string("landlock refuses: ") + std::strerror(errno));
-    return static_cast<int>(version);
+    return version;
 }
 
 }  // namespace kith::sandbox

@@ -14,4 +14,7 @@ namespace kith::sandbox {
 // Code::internal: the kernel has it and refuses.
 base::Result<int> forbid_files_and_network();
 
+// The version that this kernel has, without using it; 0: none.
+int landlock_version();
+
 }  // namespace kith::sandbox

@@ -85,15 +85,15 @@ bool add_rules(Filter const& filter) {
     return added;
 }
 
-bool kernel_has_filters() {
+}  // namespace
+
+bool has_syscall_filters() {
     std::uint32_t action = SECCOMP_RET_KILL_PROCESS;
     return ::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0U, &action) == 0;
 }
 
-}  // namespace
-
 base::Result<bool> filter_syscalls() {
-    if (!kernel_has_filters()) return false;
+    if (!has_syscall_filters()) return false;
     Filter const filter(seccomp_init(SCMP_ACT_KILL_PROCESS), &seccomp_release);
     if (filter == nullptr) return base::fail(base::Code::internal, "libseccomp makes no filter");
     bool const ready =

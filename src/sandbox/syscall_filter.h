@@ -20,4 +20,7 @@ namespace kith::sandbox {
 // Code::internal: it has them and refuses this one. Needs no_new_privs.
 base::Result<bool> filter_syscalls();
 
+// Whether this kernel has filters, without using them.
+bool has_syscall_filters();
+
 }  // namespace kith::sandbox

@@ -54,9 +54,8 @@ TEST_CASE("S66: no token id reaches another machine, even when a plan sends the 
     auto& remote = bench.add_member(asker);
     bench.add_model(asker);
     REQUIRE(bench.fetch(remote, {}).has_value());
-    std::vector<std::string> warnings;
     ask::Plan plan;
-    plan.model = ask::load_model(asker.model_folder(), 1, warnings).value();
+    plan.model = SwarmBench::load(asker);
     plan.flags = ask::effective(vectors_only);
     plan.prompt = {65, 66, 67};
     bench.compute_on(remote, asker, plan);

@@ -84,8 +84,7 @@ infer::Tokenizer tokenizer_of(infer::Model const& model) {
 std::shared_ptr<infer::Model const> public_weights(SwarmBench& bench) {
     auto& reader = bench.add_machine();  // anybody can download the same file
     bench.add_model(reader);
-    std::vector<std::string> warnings;
-    return ask::load_model(reader.model_folder(), 1, warnings).value()->model;
+    return SwarmBench::weights(reader);
 }
 
 }  // namespace
@@ -126,8 +125,7 @@ TEST_CASE("N2: without privacy flags the machine that embeds is handed the promp
     auto& remote = bench.add_member(asker);
     bench.add_model(asker);
     REQUIRE(bench.fetch(remote, {}).has_value());
-    std::vector<std::string> warnings;
-    auto const model = ask::load_model(asker.model_folder(), 1, warnings).value();
+    auto const model = SwarmBench::load(asker);
     ask::Plan plan;
     plan.model = model;
     plan.prompt = model->tokenizer->encode("my secret plan", infer::Specials::as_text).value();
@@ -165,8 +163,7 @@ TEST_CASE(
         picked.push_back(ask::decode_tokens(opened->bytes(), 1).value().front());
     }
     REQUIRE(picked.size() >= answer.finished->completion_tokens);
-    std::vector<std::string> warnings;
-    auto const model = ask::load_model(asker.model_folder(), 1, warnings).value();
+    auto const model = SwarmBench::load(asker);
     infer::StreamingDecoder decoder(*model->tokenizer);
     std::string read;
     for (auto const token : picked) read += decoder.push(token);

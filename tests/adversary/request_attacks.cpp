@@ -32,8 +32,7 @@ struct Chain {
                        middle.node->is_ready(last.identity.node_id());
             },
             30s);
-        std::vector<std::string> warnings;
-        model = ask::load_model(asker.model_folder(), 1, warnings).value();
+        model = SwarmBench::load(asker);
     }
     void ask(std::string const& text) {
         ask::Plan plan;

@@ -51,7 +51,9 @@ private:
         auto const size = model_->manifest.hidden_size;
         auto hidden = ask::decode_tensor(content, forward.rows(), size).value();
         std::atomic<bool> const go_on = false;
-        REQUIRE(sequence_->forward(hidden, forward.position(), go_on).has_value());
+        REQUIRE(
+            sequence_->run({.tokens = {}, .hidden = hidden, .position = forward.position()}, go_on)
+                .has_value());
         auto const rows = forward.last_row_only() ? std::size_t{1} : std::size_t{forward.rows()};
         auto tensor = base::to_bytes(ask::tensor_bytes(hidden).last(rows * size * sizeof(float)));
         tensor.back() ^= 1U;  // of the exponent of the last value
@@ -87,8 +89,7 @@ struct Scene {
         for (std::size_t i = 0; i < honest_count; ++i) honest.push_back(&bench.add_member(asker));
         bench.add_model(asker);
         for (auto* machine : honest) REQUIRE(bench.fetch(*machine, {1, 2, 3, 4}).has_value());
-        std::vector<std::string> warnings;
-        model = ask::load_model(asker.model_folder(), 1, warnings).value();
+        model = SwarmBench::load(asker);
         REQUIRE(bench.drop(asker, {1, 2, 3, 4}).has_value());
     }
     // Of two that are equally near, the lower node id is asked.

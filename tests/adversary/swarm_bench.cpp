@@ -92,7 +92,29 @@ std::filesystem::path Machine::model_folder() const {
     return models / ask->models().at(0).id;
 }
 
-SwarmBench::SwarmBench(std::uint64_t seed, Tape tape) : network(tape), seed_(seed) {}
+namespace {
+
+engine::WorkerProgram model_worker() {
+    engine::WorkerProgram program{.path = ENGINE_WORKER};
+    if (char const* const armed = std::getenv("KITH_SABOTAGE"))
+        program.environment.push_back("KITH_SABOTAGE=" + std::string(armed));
+    return program;
+}
+
+}  // namespace
+
+SwarmBench::SwarmBench(std::uint64_t seed, Tape tape)
+    : network(tape), worker(model_worker()), seed_(seed) {}
+
+ask::LoadedModelPtr SwarmBench::load(Machine const& machine) {
+    std::vector<std::string> warnings;
+    return ask::load_model(machine.model_folder(), {.worker = model_worker()}, warnings).value();
+}
+
+std::shared_ptr<infer::Model const> SwarmBench::weights(Machine const& machine) {
+    return infer::load_verified(machine.model_folder().string(), load(machine)->manifest.shards)
+        .value();
+}
 
 Address SwarmBench::next_address() {
     return {"10.0.0." + std::to_string(++addresses_count_), 8810};
@@ -129,8 +151,9 @@ Machine& SwarmBench::add_machine(ask::PrivacyFlags flags, node::TrustOptions con
                            clock.now())
             .value();
     machine.ask =
-        ask::Ask::create({.flags = flags, .threads = 1, .models_directory = machine.models},
-                         *machine.node, machine.pool)
+        ask::Ask::create(
+            {.flags = flags, .threads = 1, .worker = worker, .models_directory = machine.models},
+            *machine.node, machine.pool)
             .value();
     machine.recorder.machine = &machine.identity;
     machine.node->attach(machine.recorder);
@@ -194,6 +217,11 @@ base::Result<node::JoinedSwarm> SwarmBench::join(Machine& machine, std::string c
 }
 
 void SwarmBench::add_model(Machine& machine) {
+    auto const card = try_add_model(machine);
+    if (!card) FAIL(card.error().message);
+}
+
+base::Result<ask::ModelCard> SwarmBench::try_add_model(Machine& machine) {
     auto const file = folder_.path() / "tiny.gguf";
     auto const bytes = infer::synthesise(model_shape).value();
     std::ofstream(file, std::ios::binary)
@@ -204,8 +232,8 @@ void SwarmBench::add_model(Machine& machine) {
         [&](base::Result<ask::ModelCard> card) { outcome = std::move(card); });
     run_until([&] { return outcome.has_value(); }, patience_default);
     REQUIRE(outcome.has_value());
-    if (!*outcome) FAIL(outcome->error().message);
     settle();
+    return *outcome;
 }
 
 base::Status SwarmBench::fetch(Machine& machine, std::vector<std::uint32_t> shards) {

@@ -109,7 +109,11 @@ public:
     // The synthetic model (4 layers, 6 shards: embedding, one per layer, head), cut on this
     // machine.
     void add_model(Machine& machine);
+    base::Result<ask::ModelCard> try_add_model(Machine& machine);
     base::Status fetch(Machine& machine, std::vector<std::uint32_t> shards);
+    // What is on its disk, in a worker of its own.
+    static ask::LoadedModelPtr load(Machine const& machine);
+    static std::shared_ptr<infer::Model const> weights(Machine const& machine);  // in this process
     base::Status drop(Machine& machine, std::vector<std::uint32_t> shards);
     Answer ask(Machine& machine, std::string const& text, std::uint32_t tokens_max = 4);
     // Past the planner: one token by `plan` (its model, prompt and flags), all of it computed by
@@ -124,6 +128,7 @@ public:
 
     sim::VirtualClock clock;
     sim::Network network;
+    engine::WorkerProgram worker;  // of the machines that are added from now on
 
 private:
     base::Status change_keys(Machine& machine, identity::KeyChange change);

@@ -166,9 +166,8 @@ TEST_CASE("a prompt without any token is an error, not the end of the program") 
     REQUIRE(asked.has_value());
     alone.bench.settle();
     CHECK(alone.heard == std::vector<std::string>{"failed"});
-    std::vector<std::string> warnings;
     ask::Plan plan;
-    plan.model = ask::load_model(alone.machine.model_folder(), 1, warnings).value();
+    plan.model = SwarmBench::load(alone.machine);
     plan.stages = {{.node = alone.machine.identity.node_id(),
                     .is_self = true,
                     .layers = {0, 4},

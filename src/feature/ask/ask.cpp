@@ -21,7 +21,7 @@ constexpr std::size_t shards_for_boomerang_min = 3;  // S82
 
 base::Result<std::unique_ptr<Ask>> Ask::create(Options options, node::Node& node,
                                                ports::Pool& pool) {
-    auto store = KITH_TRY(ModelStore::open(options.models_directory, options.threads));
+    auto store = KITH_TRY(ModelStore::open(options.models_directory));
     auto credits = KITH_TRY(Credits::create(node));
     std::unique_ptr<Ask> ask(
         new Ask(std::move(options), std::move(store), std::move(credits), node, pool));
@@ -284,7 +284,12 @@ base::Status Ask::start_question(Waiting const& asked) {
         if (found == running_.end()) return;
         pay_for(found->second->id(), found->second->work_done());
         pool_.submit(
-            ports::Lane::own, [] {}, [keep = found->second] {});
+            ports::Lane::own, [] {},
+            [&pool = pool_, keep = found->second]() mutable {
+                auto const model = keep->model();
+                keep.reset();
+                sweep_later(pool, model);
+            });
         running_.erase(found);
         start_waiting();
     };
@@ -311,10 +316,13 @@ void Ask::cancel(QuestionId id) {
     std::erase_if(waiting_, [&](auto const& waiting) { return waiting.id == id; });
     auto const found = running_.find(id);
     if (found == running_.end()) return;
-    auto const pipeline = found->second;
+    auto pipeline = std::move(found->second);
     running_.erase(found);
     pipeline->cancel();
     pay_for(pipeline->id(), pipeline->work_done());
+    auto const model = pipeline->model();
+    pipeline.reset();
+    sweep_later(pool_, model);
     start_waiting();
 }
 
@@ -381,6 +389,7 @@ void Ask::on_deadline(base::Instant now) {
     if (now >= expire_at_) {
         expire_at_ = now + expire_interval;
         server_.expire(now);
+        for (auto const& [id, model] : store_.all()) sweep_later(pool_, model);
     }
     if (now >= announce_at_) {
         announce_at_ = now + announce_interval;

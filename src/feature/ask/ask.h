@@ -25,6 +25,7 @@ inline constexpr std::size_t questions_waiting_max = 512;  // S61
 struct Options {
     PrivacyFlags flags;  // as configured; effective() is applied
     std::size_t threads = 1;
+    engine::WorkerProgram worker = {};  // which becomes the models' worker processes
     std::filesystem::path models_directory;
 };
 
@@ -93,6 +94,7 @@ private:
         std::optional<infer::grammar::Grammar> grammar;  // of question.form
     };
 
+    [[nodiscard]] LoadOptions load_options(std::string const& model_name) const;
     void reload(std::filesystem::path const& folder, std::function<void(base::Status)> done);
     void remove_model(LoadedModelPtr const& model, OnModel done);
     [[nodiscard]] ModelCard card(LoadedModel const& model) const;

@@ -14,7 +14,19 @@ namespace {
 constexpr std::size_t names_bytes_max = 256;  // of a model that several members announce
 }  // namespace
 
-// Hashes and maps a model's folder on the worker, then tells the members what is served now.
+LoadOptions Ask::load_options(std::string const& model_name) const {
+    // Said on the compute thread; the log is the loop's.
+    auto log = [&node = node_, &pool = pool_, model_name](std::string const& sentence) {
+        pool.post([&node, line = "model " + model_name + ": " + sentence] { node.log(line); });
+    };
+    return {.worker = options_.worker,
+            .stage = {.stage = {.threads = options_.threads},
+                      .clock = &node_.clock(),
+                      .on_loss = std::move(log)}};
+}
+
+// Hashes a model's folder and starts its worker, off the loop, then tells the members what is
+// served now.
 void Ask::reload(std::filesystem::path const& folder, std::function<void(base::Status)> done) {
     struct Load {
         base::Result<LoadedModelPtr> model = LoadedModelPtr{};
@@ -24,14 +36,18 @@ void Ask::reload(std::filesystem::path const& folder, std::function<void(base::S
     ++loads_running_;
     pool_.submit(
         ports::Lane::files,
-        [load, folder, threads = store_.threads()] {
-            load->model = load_model(folder, threads, load->warnings);
+        [load, folder, options = load_options(folder.filename().string())] {
+            load->model = load_model(folder, options, load->warnings);
         },
         [this, load, done = std::move(done)] {
             --loads_running_;
             for (auto const& warning : load->warnings) node_.log(warning);
             if (load->model) {
+                auto old = store_.get((*load->model)->id);
                 store_.put(*load->model);
+                if (old)  // to end its worker may take a while
+                    pool_.submit(
+                        ports::Lane::files, [old = std::move(old)] {}, [] {});
                 exchange_.announce_all();
                 done({});
             } else {
@@ -196,7 +212,7 @@ void Ask::remove_model(LoadedModelPtr const& model, OnModel done) {
 std::uint64_t Ask::weight_bytes() const {
     std::uint64_t bytes = 0;
     for (auto const& [id, model] : store_.all())
-        if (model->model) bytes += model->model->info().weight_bytes;
+        if (model->stage) bytes += model->stage->facts().weight_bytes;
     return bytes;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 
 #include "base/sabotage.h"
 
@@ -43,49 +44,65 @@ base::Status write_file(fs::path const& path, std::string const& text) {
     return {};
 }
 
-std::vector<std::uint32_t> present_shards(fs::path const& folder, infer::Manifest const& manifest) {
-    std::vector<std::uint32_t> shards;
-    std::error_code error;
-    for (std::uint32_t index = 0; index < manifest.shards.size(); ++index)
-        if (fs::exists(folder / manifest.shards[index].file, error)) shards.push_back(index);
-    return shards;
+// A shard whose bytes are those of the manifest.
+struct VerifiedShard {
+    infer::RegularFile file;
+    infer::MappedFile bytes;
+};
+
+base::Result<VerifiedShard> verified_shard(fs::path const& path, infer::ShardEntry const& entry) {
+    auto file = KITH_TRY(infer::open_regular(path.string()));
+    auto bytes = KITH_TRY(infer::MappedFile::map(file.file.get(), file.size));
+    KITH_TRY(infer::verify_shard(bytes.bytes(), entry));
+    return VerifiedShard{std::move(file), std::move(bytes)};
 }
 
-base::Result<std::shared_ptr<infer::Model const>> load_shards(
-    fs::path const& folder, infer::Manifest const& manifest,
-    std::vector<std::uint32_t> const& shards) {
-    std::vector<infer::ShardEntry> entries;
-    entries.reserve(shards.size());
-    for (auto const index : shards) entries.push_back(manifest.shards[index]);
-    return infer::load_verified(folder.string(), entries);
-}
-
-// The shards whose file is there with the right size and hash; the others are put aside.
-std::vector<std::uint32_t> verified_shards(fs::path const& folder, infer::Manifest const& manifest,
-                                           std::vector<std::string>& warnings) {
-    std::vector<std::uint32_t> shards;
+// The shards whose file is there with the right size and hash, by their number; a wrong one is put
+// aside. What was hashed is what the worker gets: the descriptor, not the name.
+std::map<std::uint32_t, VerifiedShard> verified_shards(fs::path const& folder,
+                                                       infer::Manifest const& manifest,
+                                                       std::vector<std::string>& warnings) {
+    std::map<std::uint32_t, VerifiedShard> shards;
     for (std::uint32_t index = 0; index < manifest.shards.size(); ++index) {
         auto const& entry = manifest.shards[index];
         auto const path = folder / entry.file;
         std::error_code error;
         if (!fs::exists(path, error)) continue;
-        auto const mapped = infer::MappedFile::open(path.string());
-        auto const checked = mapped ? infer::verify_shard(mapped->bytes(), entry)
-                                    : base::Status(std::unexpected(mapped.error()));
-        if (checked) {
-            shards.push_back(index);
+        auto shard = verified_shard(path, entry);
+        if (shard) {
+            shards.emplace(index, *std::move(shard));
             continue;
         }
-        warnings.push_back(path.string() + " is not used: " + checked.error().message);
-        if (checked.error().code == Code::corrupt)
+        warnings.push_back(path.string() + " is not used: " + shard.error().message);
+        if (shard.error().code == Code::corrupt)
             fs::rename(path, fs::path(path).concat(".corrupt"), error);
     }
     return shards;
 }
 
+// Reads the vocabulary and the chat template in this process (docs/threat-model.md).
+base::Status load_tokenizer(base::ByteView shard, LoadedModel& out,
+                            std::vector<std::string>& warnings) {
+    auto const file = KITH_TRY(infer::Gguf::parse(shard));
+    if (file.find("tokenizer.ggml.tokens") == nullptr) return {};
+    out.tokenizer.emplace(KITH_TRY(infer::Tokenizer::create(file)));
+    auto chat = infer::ChatTemplate::create(file, *out.tokenizer);
+    if (!chat) {
+        out.chat_objection = chat.error().message;
+    } else {
+        out.chat = *std::move(chat);
+        if (!out.chat->objection().empty()) warnings.push_back(out.chat->objection());
+    }
+    auto const tokens = static_cast<infer::TokenId>(out.tokenizer->vocabulary_size());
+    for (infer::TokenId token = 0; token < tokens; ++token)
+        out.token_bytes_max =
+            std::max(out.token_bytes_max, out.tokenizer->token_text(token).size());
+    return {};
+}
+
 }  // namespace
 
-base::Result<LoadedModelPtr> load_model(fs::path const& folder, std::size_t threads,
+base::Result<LoadedModelPtr> load_model(fs::path const& folder, LoadOptions const& options,
                                         std::vector<std::string>& warnings) {
     auto const json =
         KITH_TRY(read_small_file(folder / "manifest.json", infer::manifest_bytes_max));
@@ -95,32 +112,24 @@ base::Result<LoadedModelPtr> load_model(fs::path const& folder, std::size_t thre
     if (loaded->id != folder.filename().string())
         return fail(Code::corrupt,
                     folder.string() + "/manifest.json is not the manifest of this model");
-    loaded->shards = present_shards(folder, loaded->manifest);
-    if (loaded->shards.empty()) return loaded;
-    auto model = load_shards(folder, loaded->manifest, loaded->shards);
-    if (!model) {  // find out which of them is bad and go on with the rest
-        loaded->shards = verified_shards(folder, loaded->manifest, warnings);
-        if (loaded->shards.empty()) return loaded;
-        model = load_shards(folder, loaded->manifest, loaded->shards);
+    auto shards = verified_shards(folder, loaded->manifest, warnings);
+    if (shards.empty()) return loaded;
+    if (auto const first = shards.find(0); first != shards.end())
+        KITH_TRY(load_tokenizer(first->second.bytes.bytes(), *loaded, warnings));
+    std::vector<infer::RegularFile> files;
+    for (auto& [index, shard] : shards) {
+        loaded->shards.push_back(index);
+        files.push_back(std::move(shard.file));
     }
-    loaded->model = KITH_TRY(std::move(model));
-    loaded->stage = std::make_unique<infer::Stage>(
-        KITH_TRY(infer::Stage::create(loaded->model, {.threads = threads})));
-    if (auto const* file = loaded->model->tokenizer_file()) {
-        loaded->tokenizer.emplace(KITH_TRY(infer::Tokenizer::create(*file)));
-        auto chat = infer::ChatTemplate::create(*file, *loaded->tokenizer);
-        if (!chat) {
-            loaded->chat_objection = chat.error().message;
-        } else {
-            loaded->chat = *std::move(chat);
-            if (!loaded->chat->objection().empty()) warnings.push_back(loaded->chat->objection());
-        }
-        auto const tokens = static_cast<infer::TokenId>(loaded->tokenizer->vocabulary_size());
-        for (infer::TokenId token = 0; token < tokens; ++token)
-            loaded->token_bytes_max =
-                std::max(loaded->token_bytes_max, loaded->tokenizer->token_text(token).size());
-    }
+    loaded->stage =
+        KITH_TRY(ConfinedStage::create(options.worker, std::move(files), options.stage));
     return loaded;
+}
+
+void sweep_later(ports::Pool& pool, LoadedModelPtr model) {
+    if (!model->stage) return;
+    pool.submit(
+        ports::Lane::own, [model = std::move(model)] { model->stage->sweep(); }, [] {});
 }
 
 namespace {
@@ -185,7 +194,7 @@ bool is_called(std::string const& id, std::string const& name, std::string const
     return name == wanted || (wanted.size() >= prefix_chars_min && id.starts_with(wanted));
 }
 
-base::Result<ModelStore> ModelStore::open(fs::path directory, std::size_t threads) {
+base::Result<ModelStore> ModelStore::open(fs::path directory) {
     std::error_code error;
     bool const is_new = fs::create_directories(directory, error);
     if (error)
@@ -200,7 +209,7 @@ base::Result<ModelStore> ModelStore::open(fs::path directory, std::size_t thread
     if (!KITH_GUARD("S87.folder", is_ours))
         return fail(Code::forbidden, "the model folder " + directory.string() +
                                          " must belong to you and be writable by nobody else");
-    return ModelStore(std::move(directory), threads);
+    return ModelStore(std::move(directory));
 }
 
 std::vector<fs::path> ModelStore::folders() const {

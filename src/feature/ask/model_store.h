@@ -13,25 +13,25 @@
 #include <string>
 #include <vector>
 
+#include "feature/ask/confined_stage.h"
 #include "infer/chat_template.h"
 #include "infer/shard.h"
-#include "infer/stage.h"
 #include "infer/token_grammar.h"
 #include "infer/tokenizer.h"
+#include "ports/pool.h"
 
 namespace kith::ask {
 
 inline constexpr std::size_t models_max = 256;
 
 // A model with the shards that were held when it was loaded. Immutable but for `stage` and `trie`,
-// which only the worker thread uses. Replaced as a whole when shards come or go; requests under way
-// keep the old one.
+// which only the compute thread uses. Replaced as a whole when shards come or go; requests under
+// way keep the old one.
 struct LoadedModel {
     std::string id;
     infer::Manifest manifest;
     std::vector<std::uint32_t> shards;          // held, ascending
-    std::shared_ptr<infer::Model const> model;  // nullptr when no shard is held
-    std::unique_ptr<infer::Stage> stage;        // worker thread only
+    std::unique_ptr<ConfinedStage> stage;       // nullptr when no shard is held; compute thread
     std::optional<infer::Tokenizer> tokenizer;  // with shard 0
     std::optional<infer::ChatTemplate> chat;    // with shard 0; nullopt: see chat_objection
     std::string chat_objection;
@@ -40,11 +40,18 @@ struct LoadedModel {
 };
 using LoadedModelPtr = std::shared_ptr<LoadedModel>;
 
-// Worker: hashes and maps the shards that are present in `folder`. A shard that fails its hash is
-// renamed to
-// *.corrupt, reported through `warnings` and not loaded.
-base::Result<LoadedModelPtr> load_model(std::filesystem::path const& folder, std::size_t threads,
+struct LoadOptions {
+    engine::WorkerProgram worker = {};
+    engine::StageProcessOptions stage = {};
+};
+// Worker: hashes the shards that are present in `folder` and hands them to a worker process. A
+// shard that fails its hash is renamed to *.corrupt, reported through `warnings` and not loaded.
+base::Result<LoadedModelPtr> load_model(std::filesystem::path const& folder,
+                                        LoadOptions const& options,
                                         std::vector<std::string>& warnings);
+
+// Has the compute thread free the caches of sequences that nobody holds any more.
+void sweep_later(ports::Pool& pool, LoadedModelPtr model);
 
 // Worker: cuts `file` into shards, hashes them and puts them under their model id into `models`.
 // Built in a folder beside and renamed when complete; takes the place of the same model if it is
@@ -65,14 +72,13 @@ inline constexpr std::size_t prefix_chars_min = 6;
 class ModelStore {
 public:
     // Makes the directory (0700). Does not load; call load_model for each of folders().
-    static base::Result<ModelStore> open(std::filesystem::path directory, std::size_t threads);
+    static base::Result<ModelStore> open(std::filesystem::path directory);
 
     [[nodiscard]] std::vector<std::filesystem::path> folders() const;
     [[nodiscard]] std::filesystem::path folder(std::string const& id) const {
         return directory_ / id;
     }
     [[nodiscard]] std::filesystem::path const& directory() const { return directory_; }
-    [[nodiscard]] std::size_t threads() const { return threads_; }
 
     void put(LoadedModelPtr model);
     void forget(std::string const& id) { models_.erase(id); }
@@ -88,11 +94,9 @@ public:
     base::Status drop(std::string const& id, std::vector<std::uint32_t> const& shards);
 
 private:
-    ModelStore(std::filesystem::path directory, std::size_t threads)
-        : directory_(std::move(directory)), threads_(threads) {}
+    explicit ModelStore(std::filesystem::path directory) : directory_(std::move(directory)) {}
 
     std::filesystem::path directory_;
-    std::size_t threads_;
     std::map<std::string, LoadedModelPtr> models_;
 };
 

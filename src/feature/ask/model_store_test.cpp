@@ -14,19 +14,19 @@ TEST_CASE(
     "S87: a model folder that others may write to is refused, one of the user's stays as it is") {
     base::TemporaryFolder const folder;
     auto const own = folder.path() / "own";
-    REQUIRE(ModelStore::open(own, 1).has_value());
+    REQUIRE(ModelStore::open(own).has_value());
     CHECK(fs::status(own).permissions() == fs::perms::owner_all);
 
     auto const shared = folder.path() / "shared";
     fs::create_directory(shared);
     auto const readable = fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec;
     fs::permissions(shared, readable);
-    CHECK(ModelStore::open(shared, 1).has_value());
+    CHECK(ModelStore::open(shared).has_value());
     CHECK(fs::status(shared).permissions() == readable);
 
     for (auto const who : {fs::perms::group_write, fs::perms::others_write}) {
         fs::permissions(shared, readable | who);
-        CHECK(base::code_of(ModelStore::open(shared, 1)) == base::Code::forbidden);
+        CHECK(base::code_of(ModelStore::open(shared)) == base::Code::forbidden);
     }
 }
 

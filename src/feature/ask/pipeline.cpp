@@ -105,22 +105,25 @@ void Pipeline::step(std::vector<infer::TokenId> tokens, base::Instant now) {
     deadline_ =
         now + (position_ < plan_.prompt.size() ? prefill_step_timeout : decode_step_timeout);
     if (!first_) return send_step({});
-    struct Job {
-        base::Status status;
-        std::vector<float> hidden;
-    };
+    bool const is_all = first_ == last_;
     auto job = std::make_shared<Job>();
     on_worker(
         [job, sequence = first_, step_tokens = tokens_, position = position_,
-         cancelled = cancelled_] {
-            job->status = sequence->embed(step_tokens, job->hidden);
-            if (job->status) job->status = sequence->forward(job->hidden, position, *cancelled);
+         output = is_all ? output_of_last() : Sequence::Output::rows, cancelled = cancelled_] {
+            job->choice = sequence->run({.tokens = step_tokens,
+                                         .hidden = job->hidden,
+                                         .position = position,
+                                         .output = output},
+                                        *cancelled);
         },
-        [this, job] { after_first(std::move(job->status), std::move(job->hidden)); });
+        [this, job, is_all] {
+            if (!job->choice) return fail_with(job->choice.error());
+            if (is_all) return step_done(*job->choice);
+            after_first(std::move(job->hidden));
+        });
 }
 
-void Pipeline::after_first(base::Status status, std::vector<float> hidden) {
-    if (!status) return fail_with(status.error());
+void Pipeline::after_first(std::vector<float> hidden) {
     if (!remote_) return run_last(std::move(hidden));
     send_step(std::move(hidden));
 }
@@ -156,29 +159,19 @@ void Pipeline::on_result(identity::NodeId const& sender, wire::v1::StageResult c
 }
 
 void Pipeline::run_last(std::vector<float> hidden) {
-    struct Job {
-        base::Status status;
-        std::vector<float> hidden;
-        std::optional<infer::Choice> choice;
-    };
     auto job = std::make_shared<Job>();
     job->hidden = std::move(hidden);
-    bool const needs_forward = last_ != first_;
     on_worker(
-        [job, sequence = last_, needs_forward, position = position_,
-         wants_token = step_is_last_of_prompt(), cancelled = cancelled_] {
-            job->status = [&]() -> base::Status {
-                if (needs_forward) KITH_TRY(sequence->forward(job->hidden, position, *cancelled));
-                if (wants_token) job->choice = KITH_TRY(sequence->sample(job->hidden));
-                return {};
-            }();
+        [job, sequence = last_, position = position_, output = output_of_last(),
+         cancelled = cancelled_] {
+            job->choice = sequence->run(
+                {.tokens = {}, .hidden = job->hidden, .position = position, .output = output},
+                *cancelled);
         },
-        [this, job] { after_last(std::move(job->status), std::move(job->choice)); });
-}
-
-void Pipeline::after_last(base::Status status, std::optional<infer::Choice> choice) {
-    if (!status) return fail_with(status.error());
-    step_done(choice);
+        [this, job] {
+            if (!job->choice) return fail_with(job->choice.error());
+            step_done(*job->choice);
+        });
 }
 
 // All rows of a step are through every layer.

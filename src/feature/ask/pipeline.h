@@ -69,6 +69,7 @@ public:
 
     [[nodiscard]] RequestId const& id() const { return id_; }
     [[nodiscard]] std::vector<RemoteRun::HopWork> work_done() const;
+    [[nodiscard]] LoadedModelPtr const& model() const { return plan_.model; }
     [[nodiscard]] RouteView const& view() const { return plan_.view; }
 
 private:
@@ -77,10 +78,9 @@ private:
     base::Status prepare();
 
     void step(std::vector<infer::TokenId> tokens, base::Instant now);
-    void after_first(base::Status status, std::vector<float> hidden);
+    void after_first(std::vector<float> hidden);
     void send_step(std::vector<float> hidden);
     void run_last(std::vector<float> hidden);
-    void after_last(base::Status status, std::optional<infer::Choice> choice);
     void step_done(std::optional<infer::Choice> const& choice);
     void on_choice(infer::Choice const& choice);
     void emit(std::string const& text);
@@ -93,6 +93,15 @@ private:
         return position_ + rows_ >= plan_.prompt.size();
     }
 
+    [[nodiscard]] Sequence::Output output_of_last() const {
+        return step_is_last_of_prompt() ? Sequence::Output::token : Sequence::Output::rows;
+    }
+
+    // A step of a local part, on its way through the compute thread.
+    struct Job {
+        std::vector<float> hidden;
+        base::Result<std::optional<infer::Choice>> choice = std::optional<infer::Choice>{};
+    };
     // Runs `work` on the worker and `then` on the loop, unless the pipeline has ended by then.
     void on_worker(std::function<void()> work, std::function<void()> then);
 

@@ -1,5 +1,6 @@
 #include "feature/ask/sequence.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -12,16 +13,14 @@ static_assert(std::endian::native == std::endian::little, "tensors travel in lit
 
 base::Result<Sequence> Sequence::create(LoadedModelPtr model, Part part, std::size_t positions_max,
                                         std::optional<Sampling> sampling) {
-    if (!model->model) return fail(Code::unsupported, "this machine holds no shard of the model");
+    if (!model->stage) return fail(Code::unsupported, "this machine holds no shard of the model");
+    auto const& stage = *model->stage;
     infer::LayerRange const range{part.layers.begin, part.layers.end};
-    bool const has_layers = range.begin == range.end || model->model->has_layers(range);
-    if (!has_layers || (part.does_embedding && !model->model->has_embedding()) ||
-        (part.does_head && !model->model->has_head()))
+    bool const has_layers = range.begin == range.end || stage.has_layers(range);
+    if (!has_layers || (part.does_embedding && !stage.facts().has_embedding) ||
+        (part.does_head && !stage.facts().has_head))
         return fail(Code::unsupported, "this machine does not hold this part of the model");
-    Sequence sequence(std::move(model), part);
-    if (range.begin != range.end)
-        sequence.cache_.emplace(KITH_TRY(
-            infer::KvCache::create(sequence.model_->model->hparams(), range, positions_max)));
+    Sequence sequence(std::move(model), part, positions_max);
     if (part.does_head) {
         if (!sampling)
             return fail(Code::invalid, "the head was asked for without sampling options");
@@ -34,26 +33,33 @@ base::Result<Sequence> Sequence::create(LoadedModelPtr model, Part part, std::si
 }
 
 std::size_t Sequence::cache_bytes(LoadedModel const& model, Span layers, std::size_t positions) {
-    if (!model.model) return 0;
-    return infer::KvCache::bytes_for(model.model->hparams(), layers.end - layers.begin, positions);
+    if (!model.stage) return 0;
+    return infer::KvCache::bytes_for(model.stage->kv_size(), layers.end - layers.begin, positions);
 }
 
-base::Status Sequence::embed(std::vector<infer::TokenId> const& tokens,
-                             std::vector<float>& hidden) {
-    hidden.resize(tokens.size() * hidden_size());
-    return model_->stage->embed(tokens, hidden);
+base::Result<std::optional<infer::Choice>> Sequence::run(Step const& step,
+                                                         std::atomic<bool> const& cancel) {
+    infer::LayerRange const layers{part_.layers.begin, part_.layers.end};
+    bool const wants_token = step.output == Output::token;
+    if (layers.begin != layers.end && !cache_)
+        cache_ = KITH_TRY(model_->stage->make_sequence(layers, positions_max_));
+    if (!step.tokens.empty()) step.hidden.resize(step.tokens.size() * hidden_size());
+    // A part at the end without layers has nothing to do for rows that no token is chosen after.
+    if (!cache_ && step.tokens.empty() && !wants_token) return std::nullopt;
+    auto rows = std::span(step.hidden);
+    if (!cache_ && step.tokens.empty()) rows = rows.last(std::min(rows.size(), hidden_size()));
+    KITH_TRY(model_->stage->run({.sequence = cache_ ? *cache_ : engine::SequenceId{},
+                                 .position = step.position,
+                                 .layers = layers,
+                                 .tokens = step.tokens,
+                                 .hidden = rows,
+                                 .logits = wants_token ? std::span(logits_) : std::span<float>{}},
+                                cancel));
+    if (!wants_token) return std::nullopt;
+    return KITH_TRY(choose());
 }
 
-base::Status Sequence::forward(std::vector<float>& hidden, std::size_t position,
-                               std::atomic<bool> const& cancel) {
-    if (!cache_) return {};
-    return model_->stage->forward(*cache_, hidden, position, {part_.layers.begin, part_.layers.end},
-                                  &cancel);
-}
-
-base::Result<infer::Choice> Sequence::sample(std::vector<float> const& hidden) {
-    auto const last_row = std::span<float const>(hidden).last(hidden_size());
-    KITH_TRY(model_->stage->logits(last_row, logits_));
+base::Result<infer::Choice> Sequence::choose() {
     if (form_) {  // sorting the vocabulary takes a while: once for each model
         if (!model_->trie) model_->trie = std::make_unique<infer::TokenTrie>(*model_->tokenizer);
         grammar_ = std::make_unique<infer::TokenGrammar>(*std::move(form_), *model_->trie,

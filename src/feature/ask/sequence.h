@@ -1,5 +1,6 @@
 // feature/ask/sequence.h: one sequence on one machine: the KV cache of a contiguous range of layers
-// and the work done on it. Everything here runs on the worker thread.
+// and the work done on it. The cache is in the model's worker (confined_stage.h); the tokens are
+// chosen here. Made on the loop thread, used on the compute thread.
 #pragma once
 
 #include <atomic>
@@ -27,8 +28,8 @@ public:
         std::optional<infer::grammar::Grammar> grammar{};
         std::vector<infer::TokenId> prompt{};  // for the repetition penalty
     };
-    // Takes the memory of the KV cache at once (positions_max tokens). Code::unsupported when the
-    // model does not hold the part.
+    // Code::unsupported when the model does not hold the part. The memory of the KV cache is taken
+    // with the first step.
     static base::Result<Sequence> create(LoadedModelPtr model, Part part, std::size_t positions_max,
                                          std::optional<Sampling> sampling);
 
@@ -36,25 +37,32 @@ public:
     // model's and the caller's limits.
     static std::size_t cache_bytes(LoadedModel const& model, Span layers, std::size_t positions);
 
-    // Token ids -> hidden rows; only with does_embedding.
-    base::Status embed(std::vector<infer::TokenId> const& tokens, std::vector<float>& hidden);
-    // Through this part's layers, in place; nothing to do for a part without layers.
-    base::Status forward(std::vector<float>& hidden, std::size_t position,
-                         std::atomic<bool> const& cancel);
-    // The next token after the last row of `hidden`; only with does_head.
-    base::Result<infer::Choice> sample(std::vector<float> const& hidden);
+    // What a step begins with: token ids where the part embeds, else rows.
+    enum class Output { rows, token };
+    struct Step {
+        std::vector<infer::TokenId> const& tokens;  // empty: `hidden` has rows already
+        std::vector<float>& hidden;                 // [n][hidden_size]; with Output::rows, after it
+        std::size_t position = 0;
+        Output output = Output::rows;  // token: the next one after the last row, with does_head
+    };
+    // Through this part's embedding, layers and head, as far as it has them and the step wants
+    // them: one crossing of the border to the worker. The choice is there with Output::token.
+    base::Result<std::optional<infer::Choice>> run(Step const& step,
+                                                   std::atomic<bool> const& cancel);
 
     [[nodiscard]] Part const& part() const { return part_; }
     [[nodiscard]] std::size_t hidden_size() const { return model_->manifest.hidden_size; }
-    [[nodiscard]] std::size_t bytes() const { return cache_ ? cache_->bytes() : 0; }
     [[nodiscard]] LoadedModelPtr const& model() const { return model_; }
 
 private:
-    Sequence(LoadedModelPtr model, Part part) : model_(std::move(model)), part_(part) {}
+    Sequence(LoadedModelPtr model, Part part, std::size_t positions_max)
+        : model_(std::move(model)), part_(part), positions_max_(positions_max) {}
+    base::Result<infer::Choice> choose();
 
     LoadedModelPtr model_;
     Part part_;
-    std::optional<infer::KvCache> cache_;
+    std::size_t positions_max_ = 0;
+    ConfinedStage::Sequence cache_;  // of a part with layers, from its first step on
     std::optional<infer::Sampler> sampler_;
     std::optional<infer::grammar::Grammar> form_;  // until the first token
     std::unique_ptr<infer::TokenGrammar> grammar_;

@@ -45,11 +45,14 @@ struct StageServer::Work {
 void StageServer::Work::run() {
     status = [&]() -> base::Status {
         if (served->cancelled) return fail(Code::cancelled, "the request was cancelled");
-        auto& sequence = *served->sequence;
-        if (sequence.part().does_embedding) KITH_TRY(sequence.embed(tokens, hidden));
-        KITH_TRY(sequence.forward(hidden, forward.position(), served->cancelled));
-        if (sequence.part().does_head && forward.last_row_only())
-            token = KITH_TRY(sequence.sample(hidden)).token;
+        bool const wants_token = served->part.does_head && forward.last_row_only();
+        auto const choice = KITH_TRY(served->sequence->run(
+            {.tokens = tokens,
+             .hidden = hidden,
+             .position = forward.position(),
+             .output = wants_token ? Sequence::Output::token : Sequence::Output::rows},
+            served->cancelled));
+        if (choice) token = choice->token;
         return {};
     }();
 }
@@ -322,7 +325,7 @@ base::Result<StageServer::ServedPtr> StageServer::create(Key const& key,
 void StageServer::on_computed(Key const& key, WorkPtr const& work) {
     --work->served->waiting;
     if (work->served->cancelled) {
-        if (work->served->waiting == 0) kv_bytes_ -= work->served->bytes;
+        if (work->served->waiting == 0) release(*work->served);
         return;
     }
     if (!work->status) {
@@ -408,8 +411,15 @@ void StageServer::erase(Key const& key) {
     if (found == served_.end()) return;
     found->second->cancelled = true;
     // What still waits for the worker holds its cache until then (on_computed).
-    if (found->second->waiting == 0) kv_bytes_ -= found->second->bytes;
+    if (found->second->waiting == 0) release(*found->second);
     served_.erase(found);
+}
+
+// The compute thread is done with it.
+void StageServer::release(Served& served) {
+    kv_bytes_ -= served.bytes;
+    served.sequence.reset();
+    sweep_later(pool_, served.model);
 }
 
 void StageServer::on_peer_down(identity::NodeId const& peer) {

@@ -89,6 +89,7 @@ private:
                       base::Error const& error);
     void log_refusal(identity::NodeId const& member, std::string const& sentence);
     void erase(Key const& key);
+    void release(Served& served);
     [[nodiscard]] bool was_closed(Key const& key) const;
 
     node::Node& node_;
