@@ -72,10 +72,9 @@ public:
     LaneState& at(Lane lane) {
         return states_[static_cast<std::uint8_t>(lane) - static_cast<std::uint8_t>(lanes[0])];
     }
-    [[nodiscard]] bool nearly_used_up() const {
-        return std::ranges::any_of(states_, [](LaneState const& state) {
-            return state.counter >= frames_per_key_max / 2;
-        });
+    [[nodiscard]] bool is_past(std::uint64_t frames) const {
+        return std::ranges::any_of(
+            states_, [frames](LaneState const& state) { return state.counter >= frames; });
     }
 
 private:
@@ -118,7 +117,7 @@ struct Keyring::Entry {
     base::ByteArray<32> handshake_hash;
 };
 
-Keyring::Keyring() = default;
+Keyring::Keyring(std::uint64_t frames_max) : frames_max_(frames_max) {}
 Keyring::~Keyring() = default;
 Keyring::Keyring(Keyring&&) noexcept = default;
 Keyring& Keyring::operator=(Keyring&&) noexcept = default;
@@ -154,8 +153,7 @@ base::Status Keyring::seal(Lane lane, base::ByteView plaintext, base::Bytes& out
     if (newest == entries_.rend())
         return fail(Code::unavailable, "the session with this member is not ready yet");
     auto& state = (*newest)->send.at(lane);
-    if (state.counter >= frames_per_key_max)
-        return fail(Code::too_large, "the session key is used up");
+    if (state.counter >= frames_max_) return fail(Code::too_large, "the session key is used up");
 
     wire::Writer header;
     header.u8(static_cast<std::uint8_t>(lane)).u32((*newest)->id).u64(state.counter);
@@ -191,7 +189,7 @@ base::Result<Opened> Keyring::open(base::ByteView frame, base::Instant now) {
         return fail(Code::invalid, "a frame is sealed under a key this node does not have");
     auto& entry = **found;
     auto& state = entry.receive.at(lane);
-    bool const usable = counter < frames_per_key_max && state.window.is_new(counter);
+    bool const usable = counter < frames_max_ && state.window.is_new(counter);
     if (!KITH_GUARD("P11.replay", usable))
         return fail(Code::conflict, "a sealed frame was repeated");
 
@@ -202,7 +200,7 @@ base::Result<Opened> Keyring::open(base::ByteView frame, base::Instant now) {
     else
         KITH_TRY(state.aead->open(nonce_of(counter), frame.first(header_bytes),
                                   frame.subspan(header_bytes), plaintext));
-    if (counter < frames_per_key_max) state.window.accept(counter);
+    if (counter < frames_max_) state.window.accept(counter);
     witness({.event = WitnessedFrame::Event::opened,
              .handshake_hash = entry.handshake_hash,
              .side = entry.side,
@@ -222,7 +220,7 @@ std::optional<SendingKey> Keyring::sending_key() const {
     if (newest == entries_.rend()) return std::nullopt;
     return SendingKey{.id = (*newest)->id,
                       .installed = (*newest)->installed,
-                      .nearly_used_up = (*newest)->send.nearly_used_up()};
+                      .nearly_used_up = (*newest)->send.is_past(frames_max_ / 2)};
 }
 
 Keyring::Entry const* Keyring::find(std::uint32_t key_id) const {

@@ -51,7 +51,7 @@ struct KeyMaterial {
 struct SendingKey {
     std::uint32_t id = 0;
     base::Instant installed;
-    bool nearly_used_up = false;  // more than half of frames_per_key_max
+    bool nearly_used_up = false;  // half of the frames that a key may seal, in some lane
 };
 
 // Bytes that were sealed for this node by the peer of the session: only Keyring::open makes one,
@@ -75,7 +75,8 @@ private:
 
 class Keyring {
 public:
-    Keyring();
+    // `frames_max` of a lane are sealed and opened under one key.
+    explicit Keyring(std::uint64_t frames_max = frames_per_key_max);
     ~Keyring();
     Keyring(Keyring&&) noexcept;
     Keyring& operator=(Keyring&&) noexcept;
@@ -111,6 +112,7 @@ private:
     struct Entry;
     [[nodiscard]] Entry const* find(std::uint32_t key_id) const;
     void retire_before(std::uint32_t key_id, base::Instant now);
+    std::uint64_t frames_max_;
     std::vector<std::unique_ptr<Entry>> entries_;  // oldest first
 };
 

@@ -31,7 +31,9 @@ KeyMaterial material(std::uint8_t send, std::uint8_t receive) {
 
 struct Pair {
     Keyring a, b;
-    Pair() { rekey(1, at(0s)); }
+    explicit Pair(std::uint64_t frames_max = frames_per_key_max) : a(frames_max), b(frames_max) {
+        rekey(1, at(0s));
+    }
     void rekey(std::uint32_t id, base::Instant now) {
         auto const x = static_cast<std::uint8_t>(2 * id);
         auto const y = static_cast<std::uint8_t>(2 * id + 1);
@@ -56,6 +58,31 @@ TEST_CASE("what one side seals the other opens, on both lanes") {
         CHECK(opened->lane() == lane);
         CHECK(base::as_text(opened->bytes()) == "hello");
     }
+}
+
+TEST_CASE("a key asks to be replaced at half of its frames and seals none beyond the last") {
+    constexpr std::uint64_t frames_max = 100;
+    Pair pair(frames_max);
+    for (std::uint64_t sealed = 0; sealed < frames_max; ++sealed) {
+        CHECK(pair.a.sending_key()->nearly_used_up == (sealed >= frames_max / 2));
+        CHECK(pair.b.open(seal(pair.a, Lane::tensor, "x"), at(1s)).has_value());
+    }
+    base::Bytes frame;
+    CHECK(base::code_of(pair.a.seal(Lane::tensor, {}, frame)) == base::Code::too_large);
+    CHECK(frame.empty());
+    CHECK(pair.b.open(seal(pair.a, Lane::control, "another lane"), at(1s)).has_value());
+    // Nor does the other side open more, should this one count wrong.
+    Pair wrong(frames_max);
+    wrong.b = Keyring(frames_max / 2);
+    REQUIRE(wrong.b.install(1, material(3, 2), Side::responder, at(0s)).has_value());
+    std::size_t opened = 0;
+    for (std::uint64_t i = 0; i < frames_max; ++i)
+        if (wrong.b.open(seal(wrong.a, Lane::tensor, "x"), at(1s))) ++opened;
+    CHECK(opened == frames_max / 2);
+    // A new key begins anew.
+    pair.rekey(2, at(2s));
+    CHECK_FALSE(pair.a.sending_key()->nearly_used_up);
+    CHECK(pair.b.open(seal(pair.a, Lane::tensor, "x"), at(3s)).has_value());
 }
 
 TEST_CASE("a responder does not send under a new key before the initiator has used it") {
