@@ -76,7 +76,7 @@ Status StageProcess::start() {
     message.limits.descriptors_max = sandbox::first_descriptor + launch.descriptors.size();
     auto child = KITH_TRY(starter_.start(launch));
     pair.theirs = {};
-    (void)write_message(pair.ours.get(), encode(message));
+    (void)write_message(Writer::node, pair.ours.get(), encode(message));
     auto const answer = read_message(pair.ours.get(), stage_message_bytes_max, start_patience);
     if (!answer) {
         child.kill();

@@ -216,7 +216,7 @@ int stage_worker() {
     auto begun = begin();
     auto const answer = begun ? encode(Result<StageFacts>(begun->facts))
                               : encode(Result<StageFacts>(std::unexpected(begun.error())));
-    if (write_message(socket_descriptor, answer) && begun) begun->worker.serve();
+    if (write_message(Writer::worker, socket_descriptor, answer) && begun) begun->worker.serve();
     ::_exit(0);  // as in tool_worker.cpp
 }
 

@@ -44,9 +44,11 @@ base::Result<SocketPair> SocketPair::create() {
     return SocketPair{base::FileDescriptor(ends[0]), base::FileDescriptor(ends[1])};
 }
 
-base::Status write_all(int descriptor, base::ByteView bytes) {
+base::Status write_all(Writer writer, int descriptor, base::ByteView bytes) {
     while (!bytes.empty()) {
-        auto const written = ::write(descriptor, bytes.data(), bytes.size());
+        auto const written = writer == Writer::node
+                                 ? ::send(descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL)
+                                 : ::write(descriptor, bytes.data(), bytes.size());
         if (written < 0 && errno == EINTR) continue;
         if (written <= 0) return fail(Code::unavailable, "the other end is gone");
         bytes = bytes.subspan(static_cast<std::size_t>(written));
@@ -70,11 +72,11 @@ base::Result<base::Bytes> read_to_end(int descriptor, std::size_t size_max,
     }
 }
 
-base::Status write_message(int descriptor, base::ByteView message) {
+base::Status write_message(Writer writer, int descriptor, base::ByteView message) {
     base::ByteArray<4> length;
     base::store_be(length, static_cast<std::uint32_t>(message.size()));
-    KITH_TRY(write_all(descriptor, length));
-    return write_all(descriptor, message);
+    KITH_TRY(write_all(writer, descriptor, length));
+    return write_all(writer, descriptor, message);
 }
 
 base::Result<base::Bytes> read_message(int descriptor, std::size_t size_max,

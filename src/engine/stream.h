@@ -15,8 +15,12 @@ struct SocketPair {
     static base::Result<SocketPair> create();
 };
 
+// Whose end is written to. A node must not die of SIGPIPE when its worker has; a confined worker
+// has no other call than write().
+enum class Writer { node, worker };
+
 // All of it, or Code::unavailable: the other end is gone.
-base::Status write_all(int descriptor, base::ByteView bytes);
+base::Status write_all(Writer writer, int descriptor, base::ByteView bytes);
 
 // Until the other end closes. Code::too_large past size_max; Code::timeout when nothing comes for
 // `patience` (0: waits for ever); Code::unavailable when the connection breaks.
@@ -25,7 +29,7 @@ base::Result<base::Bytes> read_to_end(int descriptor, std::size_t size_max,
 
 // One message with its length before it. Code::unavailable when the other end closes before its
 // end, Code::too_large past size_max; the patience is for each part that arrives.
-base::Status write_message(int descriptor, base::ByteView message);
+base::Status write_message(Writer writer, int descriptor, base::ByteView message);
 base::Result<base::Bytes> read_message(int descriptor, std::size_t size_max,
                                        std::chrono::milliseconds patience);
 

@@ -52,7 +52,7 @@ Result<ToolAnswer> ask_worker(WorkerProgram const& program,
                                       .descriptors = {pair.theirs.get(), file.file.get()}}));
     pair.theirs = {};
     // A worker that is gone already is found out below.
-    (void)write_all(pair.ours.get(), bytes);
+    (void)write_all(Writer::node, pair.ours.get(), bytes);
     ::shutdown(pair.ours.get(), SHUT_WR);
     auto const answered =
         read_to_end(pair.ours.get(), tool_answer_bytes_max,

@@ -78,7 +78,7 @@ Result<ToolAnswer> work() {
 int tool_worker() {
     sandbox::end_with_parent();
     auto const bytes = encode(work());
-    if (!has_flaw("flaw.exit")) (void)write_all(socket_descriptor, bytes);
+    if (!has_flaw("flaw.exit")) (void)write_all(Writer::worker, socket_descriptor, bytes);
     // No destructors: a leak check at exit would stop its threads with calls that are forbidden.
     ::_exit(0);
 }
