@@ -1,5 +1,6 @@
-// tests/doctest_main.cpp: the main() of every unit test. In sabotage builds it arms the guards named in the
-// environment variable KITH_SABOTAGE, which is how a twin run proves that a test can fail.
+// tests/doctest_main.cpp: the main() of every unit test. In sabotage builds it arms the guards
+// named in the environment variable KITH_SABOTAGE, which is how a twin run proves that a test can
+// fail.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 

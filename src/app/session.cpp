@@ -19,7 +19,8 @@ base::Result<std::unique_ptr<Session>> Session::open(Settings const& settings, N
                         settings.config_directory.string() + ")");
     KITH_TRY(prepare_config_directory(settings.config_directory));
     KITH_TRY(prepare_config_directory(settings.state_directory));
-    auto const mode = need == Need::daemon_or_new ? Daemon::Mode::first_use : Daemon::Mode::one_shot;
+    auto const mode =
+        need == Need::daemon_or_new ? Daemon::Mode::first_use : Daemon::Mode::one_shot;
     auto daemon = KITH_TRY(Daemon::create(settings, mode));
     return std::unique_ptr<Session>(new Session(std::move(daemon)));
 }

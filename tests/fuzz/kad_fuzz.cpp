@@ -58,8 +58,8 @@ public:
                 return answer(bytes);
             case 4:
                 if (!open_.empty())
-                    kad_.on_request_failed(open_.front(),
-                                           {.code = kith::base::Code::timeout, .message = ""}, now_);
+                    kad_.on_request_failed(
+                        open_.front(), {.code = kith::base::Code::timeout, .message = ""}, now_);
                 return;
             case 5:
                 return command(who, bytes);
@@ -91,7 +91,8 @@ public:
 
 private:
     void ready(std::uint8_t who) {
-        auto const address = kith::wire::Multiaddr::tcp("20.0." + std::to_string(who) + ".1", 1).value();
+        auto const address =
+            kith::wire::Multiaddr::tcp("20.0." + std::to_string(who) + ".1", 1).value();
         kad_.on_peer_ready({.peer = {.id = peer(who), .addresses = {address}},
                             .remote = address,
                             .serves = who % 4 == 0 ? kad::ServesKad::no : kad::ServesKad::yes},
@@ -108,8 +109,9 @@ private:
         kad_.on_response(id, bytes, now_);
     }
     void command(std::uint8_t who, ByteView bytes) {
-        Bytes const key(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(
-                                                           std::min<std::size_t>(bytes.size(), 256)));
+        Bytes const key(
+            bytes.begin(),
+            bytes.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(bytes.size(), 256)));
         switch (who % 6) {
             case 0:
                 return ignore(kad_.find_peer(peer(who), now_));
