@@ -9,6 +9,7 @@ Automaton::Automaton(Grammar grammar) : grammar_(std::move(grammar)) {
     classify();
     reset();
     StateData first;
+    seen_.clear();
     for (auto const alternative : grammar_.rules[grammar_.start]) close(alternative, 0, first);
     start_ = intern(std::move(first));
 }
@@ -51,10 +52,10 @@ Automaton::CellId Automaton::cell(std::uint32_t position, CellId below) {
     return id;
 }
 
-// All that may be read next once `position` is reached with `below` under it.
+// All that may be read next once `position` is reached with `below` under it. What was `seen_` in
+// this step is in `out` already.
 void Automaton::close(std::uint32_t position, CellId below, StateData& out) {
     todo_.assign(1, {position, below});
-    seen_.clear();
     while (!todo_.empty() && !overflowed_) {
         auto const [at, rest] = todo_.back();
         todo_.pop_back();
@@ -100,6 +101,7 @@ Automaton::State Automaton::intern(StateData data) {
 
 Automaton::State Automaton::compute(State state, std::uint8_t byte) {
     StateData out;
+    seen_.clear();
     auto const stacks = states_[state].stacks;
     for (auto const top : stacks) {
         auto const from = cells_[top];

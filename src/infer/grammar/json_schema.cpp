@@ -91,8 +91,7 @@ private:
     Result<RuleId> number(std::string_view type, json::object const& schema,
                           std::string const& where);
     Result<RuleId> string(json::object const& schema, std::string const& where);
-    static Result<std::optional<std::string>> pattern_of(json::object const& schema,
-                                                         std::string const& where);
+    static std::optional<std::string> form_of(json::object const& schema, LengthRange length);
     Result<RuleId> pattern(std::string_view expression, LengthRange length);
     Result<RuleId> array(json::object const& schema, std::string const& where);
     Result<RuleId> tuple(json::array const& items, json::object const& schema,
@@ -330,8 +329,11 @@ Result<RuleId> Compiler::string(json::object const& schema, std::string const& w
     auto const most = KITH_TRY(count(schema, "maxLength", where));
     if (most && least.value_or(0) > *most) return invalid("minLength above maxLength", where);
     LengthRange const length{.least = least.value_or(0), .most = most.value_or(Builder::no_limit)};
-    if (auto const expression = KITH_TRY(pattern_of(schema, where)))
-        return at(where, pattern(*expression, length));
+    if (auto const* const expression = schema.if_contains("pattern")) {
+        if (!expression->is_string()) return invalid("a pattern that is no string", where);
+        return at(where, pattern(view(expression->get_string()), length));
+    }
+    if (auto const form = form_of(schema, length)) return at(where, pattern(*form, {}));
     if (!least && !most) return rules_.string;
     auto const text =
         builder_.repeated({Builder::rule(rules_.character)}, length.least, length.most);
@@ -339,18 +341,19 @@ Result<RuleId> Compiler::string(json::object const& schema, std::string const& w
     return builder_.define({quote + Sequence{Builder::rule(text)} + quote});
 }
 
-// `format` alone is an annotation that any text may carry (JSON Schema 2020-12, validation, 7.2);
-// beside a pattern it stays one.
-Result<std::optional<std::string>> Compiler::pattern_of(json::object const& schema,
-                                                        std::string const& where) {
-    using Expression = std::optional<std::string>;
-    if (auto const* const pattern = schema.if_contains("pattern")) {
-        if (!pattern->is_string()) return invalid("a pattern that is no string", where);
-        return Expression(std::in_place, view(pattern->get_string()));
-    }
+// `format` is an annotation that any text may carry (JSON Schema 2020-12, validation, 7.2). It is
+// kept to where nothing else is said: not beside a pattern, nor beside a length that one of its
+// texts could miss.
+std::optional<std::string> Compiler::form_of(json::object const& schema, LengthRange length) {
     auto const* const format = schema.if_contains("format");
-    if (format == nullptr || !format->is_string()) return Expression();
-    return Expression(find_format(view(format->get_string())));
+    if (format == nullptr || !format->is_string()) return std::nullopt;
+    auto form = find_format(view(format->get_string()));
+    if (!form) return std::nullopt;
+    auto const read = read_pattern(*form);
+    if (!read) return std::nullopt;
+    auto const own = lengths_of(*read);
+    if (own.least < length.least || own.most > length.most) return std::nullopt;
+    return form;
 }
 
 Result<RuleId> Compiler::pattern(std::string_view expression, LengthRange length) {

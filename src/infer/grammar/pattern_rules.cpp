@@ -265,11 +265,55 @@ private:
     std::map<CodePoints, Sequence> known_;
 };
 
+// Lengths of texts: what exceeds the largest number is without limit.
+std::size_t plus(std::size_t a, std::size_t b) {
+    std::size_t sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? Pattern::no_limit : sum;
+}
+std::size_t times(std::size_t a, std::size_t b) {
+    std::size_t product = 0;
+    return __builtin_mul_overflow(a, b, &product) ? Pattern::no_limit : product;
+}
+
 }  // namespace
+
+LengthRange lengths_of(Pattern const& pattern) {
+    std::vector<LengthRange> of(pattern.nodes.size());  // children come before their parents
+    for (std::size_t i = 0; i < of.size(); ++i) {
+        auto const& node = pattern.nodes[i];
+        auto& out = of[i];
+        switch (node.kind) {
+            case Pattern::Kind::characters:
+                out = {.least = 1, .most = 1};
+                break;
+            case Pattern::Kind::sequence:
+                out = {.least = 0, .most = 0};
+                for (auto const child : node.children)
+                    out = {.least = plus(out.least, of[child].least),
+                           .most = plus(out.most, of[child].most)};
+                break;
+            case Pattern::Kind::alternative:
+                out = {.least = Pattern::no_limit, .most = 0};
+                for (auto const child : node.children)
+                    out = {.least = std::min(out.least, of[child].least),
+                           .most = std::max(out.most, of[child].most)};
+                break;
+            case Pattern::Kind::repeat:
+                out = {.least = times(of[node.children[0]].least, node.least),
+                       .most = times(of[node.children[0]].most, node.most)};
+                break;
+        }
+    }
+    return of[pattern.root];
+}
 
 Result<RuleId> string_of_pattern(Builder& builder, Pattern const& pattern, LengthRange length,
                                  PatternWork& work) {
     auto const too_large = fail(Code::too_large, "a pattern that makes too large a grammar");
+    // What every text keeps to by itself needs no counting.
+    auto const own = lengths_of(pattern);
+    if (own.least >= length.least) length.least = 0;
+    if (own.most <= length.most) length.most = Pattern::no_limit;
     Positions const positions(pattern, work);
     if (positions.is_full()) return too_large;
     Product const product(positions, length, work);

@@ -35,6 +35,9 @@ struct LengthRange {
     auto operator<=>(LengthRange const&) const = default;
 };
 
+// How long the shortest and the longest text are that fit; wider where a set is empty.
+LengthRange lengths_of(Pattern const& pattern);
+
 // With the quotes around it. Code::invalid when no text fits both, Code::too_large past a limit.
 base::Result<RuleId> string_of_pattern(Builder& builder, Pattern const& pattern, LengthRange length,
                                        PatternWork& work);

@@ -336,6 +336,38 @@ TEST_CASE("formats have the shape of their standards") {
     CHECK(grammar_of_schema(R"({"type":"integer","format":"date"})").has_value());
 }
 
+TEST_CASE("a format is kept to beside a length that all its texts have, and else says nothing") {
+    auto const of = [](std::string const& rest) {
+        return Automaton(grammar_of_schema(R"({"type":"string",)" + rest + "}").value());
+    };
+    auto uuid = of(R"("format":"uuid","minLength":36,"maxLength":36)");
+    CHECK(fits(uuid, "01234567-89ab-cdef-0123-456789abcdef"));
+    CHECK_FALSE(fits(uuid, std::string(36, 'a')));
+    auto date_time = of(R"("format":"date-time","maxLength":19)");
+    CHECK(fits(date_time, "2026-11-27 17:00:00"));
+    CHECK_FALSE(fits(date_time, "2026-11-27 17:00:00Z"));
+    auto host = of(R"("format":"hostname","maxLength":253)");  // no longer than that anyway
+    CHECK(fits(host, "example.org"));
+    CHECK_FALSE(fits(host, "x@example.org"));
+    for (auto const* const usual :
+         {R"("format":"uri","maxLength":2048)", R"("format":"email","maxLength":30)"}) {
+        auto any = of(usual);
+        CHECK(fits(any, "neither this nor that"));
+    }
+    auto const two = grammar_of_schema(R"({"type":"object","properties":{
+        "a":{"type":"string","format":"email","maxLength":254},
+        "b":{"type":"string","format":"email","maxLength":255}}})");
+    CHECK(two.has_value());
+}
+
+TEST_CASE("a length that every text of a pattern has is not counted") {
+    // 4096 characters times a bound of 4096 would be far too many states.
+    auto const schema = R"({"type":"string","pattern":"^[a-z]{0,4000}$","maxLength":4096})";
+    Automaton automaton(grammar_of_schema(schema).value());
+    CHECK(fits(automaton, std::string(4000, 'x')));
+    CHECK_FALSE(fits(automaton, std::string(4001, 'x')));
+}
+
 TEST_CASE("a pattern that is no string is no schema") {
     auto const out = grammar_of_schema(R"({"type":"string","pattern":1})");
     REQUIRE_FALSE(out.has_value());
