@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 #include <stdexcept>
+#include <string>
 
 namespace kith::infer {
 
@@ -14,7 +15,9 @@ base::Result<KvCache> KvCache::create(Hparams const& hparams, LayerRange layers,
     if (layers.begin >= layers.end || layers.end > hparams.layers_count)
         return fail(Code::invalid, "no such layers");
     if (positions_max == 0 || positions_max > hparams.context_length)
-        return fail(Code::invalid, "more positions than the model's context, or none");
+        return fail(Code::invalid, "a sequence of " + std::to_string(positions_max) +
+                                       " tokens; the model's context is 1 to " +
+                                       std::to_string(hparams.context_length));
     // No overflow: at most 2^10 layers x 2^24 positions x 2^20 elements x 4 bytes.
     static_assert(layers_count_max <= 1U << 10U && context_length_max <= 1U << 24U &&
                   heads_count_max * head_size_max <= 1U << 20U);

@@ -1,6 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
-#include <cmath>
+#include <charconv>
 #include <optional>
 #include <thread>
 
@@ -197,16 +198,12 @@ private:
     std::optional<Peaks> peaks_;
 };
 
-// Numbers for people.
+// For people.
 std::string fixed(double value, int digits) {
-    auto const scale = std::pow(10.0, digits);
-    auto const whole = static_cast<long long>(std::llround(value * scale));
-    auto text = std::to_string(whole);
-    auto const places = static_cast<std::size_t>(digits);
-    if (digits == 0) return text;
-    if (text.size() <= places) text.insert(0, places + 1 - text.size(), '0');
-    text.insert(text.size() - places, ".");
-    return text;
+    std::array<char, 64> text;  // rates and shares: far fewer than 64 digits
+    auto const end = std::to_chars(text.data(), text.data() + text.size(), value,
+                                   std::chars_format::fixed, digits);
+    return end.ec == std::errc() ? std::string(text.data(), end.ptr) : "-";
 }
 
 std::string cell(json::object const& row, char const* key, double scale, int digits) {
@@ -225,9 +222,10 @@ Result<std::string> model_bench(BenchOptions const& options, ports::Clock const&
         return fail(Code::invalid, "bench: too many sequences");
     StageOptions const stage{.threads = options.threads, .isa = options.isa};
     auto const positions = options.prompt_tokens + options.decode_tokens;
-    auto run =
-        KITH_TRY(ModelRun::create(KITH_TRY(MappedFile::open(options.path)), stage, positions));
-    return Bench(options, std::move(run), clock).measure();
+    auto file = KITH_TRY(MappedFile::open(options.path));
+    auto run = ModelRun::create(std::move(file), stage, positions);
+    if (!run) return fail(run.error().code, options.path + ": " + run.error().message);
+    return Bench(options, *std::move(run), clock).measure();
 }
 
 Result<BenchTables> bench_tables(std::string_view document) {

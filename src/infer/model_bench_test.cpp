@@ -150,7 +150,7 @@ TEST_CASE("a benchmark tells speeds, shares of the machine's peaks and each laye
     CHECK(tables.speed[1][1] == "700.0");
     CHECK(tables.speed[2][1] == "50.0");
     REQUIRE(tables.layers.size() == 4);
-    CHECK(tables.layers[3] == std::vector<std::string>{"2", "1.563", "100.000"});
+    CHECK(tables.layers[3] == std::vector<std::string>{"2", "1.562", "100.000"});
 }
 
 TEST_CASE("without measuring the machine and the layers a benchmark says nothing of them") {

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "infer/finite.h"
 #include "infer/stage_state.h"
 
 namespace kith::infer {
@@ -12,17 +13,6 @@ using base::Code;
 using base::fail;
 using base::Result;
 using base::Status;
-
-namespace {
-
-bool all_finite(std::span<float const> values) {
-    // x - x is 0 exactly for finite x, and the sum of zeros stays 0; NaN otherwise. Vectorises.
-    float sum = 0;
-    for (float const value : values) sum += value - value;
-    return sum == 0;
-}
-
-}  // namespace
 
 // May these rows be the next of the sequence?
 Status Stage::State::check(KvCache const& cache, std::span<float const> hidden,
@@ -41,7 +31,7 @@ Status Stage::State::check(KvCache const& cache, std::span<float const> hidden,
     for (auto layer = range.begin; layer < range.end; ++layer)
         if (cache.lengths_[layer - cache.layers_.begin] != position)
             return fail(Code::conflict, "forward: not the next position of this sequence");
-    if (!all_finite(hidden)) return fail(Code::invalid, "forward: an input is not a finite number");
+    if (!are_finite(hidden)) return fail(Code::invalid, "forward: an input is not a finite number");
     return {};
 }
 
@@ -138,7 +128,7 @@ Status Stage::forward(KvCache& cache, std::span<float> hidden, std::size_t posit
     } catch (std::bad_alloc const&) {
         return fail(Code::too_large, "forward: not enough memory");
     }
-    if (!all_finite(hidden)) return fail(Code::invalid, "forward: a result is not a finite number");
+    if (!are_finite(hidden)) return fail(Code::invalid, "forward: a result is not a finite number");
     return {};
 }
 
@@ -160,7 +150,7 @@ std::vector<Status> Stage::forward_many(std::span<Step const> steps, LayerRange 
         auto const rows = rest.first(steps[i].hidden.size());
         rest = rest.subspan(rows.size());
         std::ranges::copy(rows, steps[i].hidden.begin());
-        if (!all_finite(rows))
+        if (!are_finite(rows))
             out[i] = fail(Code::invalid, "forward: a result is not a finite number");
     }
     return out;
@@ -175,7 +165,7 @@ Status Stage::logits(std::span<float const> hidden_rows, std::span<float> out) {
     if (rows == 0 || rows > micro_batch_tokens || hidden_rows.size() != rows * head.columns ||
         out.size() != rows * head.rows)
         return fail(Code::invalid, "logits: sizes do not fit");
-    if (!all_finite(hidden_rows))
+    if (!are_finite(hidden_rows))
         return fail(Code::invalid, "logits: an input is not a finite number");
     try {
         state.reserve(rows);
@@ -187,7 +177,7 @@ Status Stage::logits(std::span<float const> hidden_rows, std::span<float> out) {
     state.multiply({{&head, out.data(), head.rows}});
     if (auto const cap = model.hparams_.logits_cap; cap != 0)
         state.kernels->soft_cap(out.data(), out.size(), cap);
-    if (!all_finite(out)) return fail(Code::invalid, "logits: a result is not a finite number");
+    if (!are_finite(out)) return fail(Code::invalid, "logits: a result is not a finite number");
     return {};
 }
 
