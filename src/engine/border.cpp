@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "base/check.h"
@@ -71,15 +70,6 @@ std::span<float> Border::floats(std::size_t offset, std::size_t count) const {
 std::span<infer::TokenId> Border::ids(std::size_t offset, std::size_t count) const {
     static_assert(sizeof(infer::TokenId) == sizeof(float));
     return {reinterpret_cast<infer::TokenId*>(floats(offset, count).data()), count};
-}
-
-// IEEE 754: NaN and infinities have all bits of the exponent. A loop that compilers vectorise.
-bool are_finite(std::span<float const> values) {
-    constexpr std::uint32_t exponent = 0x7f800000;
-    std::uint32_t odd = 0;
-    for (float const value : values)
-        odd |= (std::bit_cast<std::uint32_t>(value) & exponent) == exponent ? 1U : 0U;
-    return odd == 0;
 }
 
 void sleep_while(std::atomic<std::uint32_t> const& word, std::uint32_t seen,

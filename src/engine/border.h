@@ -94,9 +94,6 @@ private:
     std::size_t bytes_ = 0;
 };
 
-// Whether none is NaN or infinite.
-bool are_finite(std::span<float const> values);
-
 // Sleeps while `word` is `seen`, or for so long, or for no reason. Shared between processes.
 void sleep_while(std::atomic<std::uint32_t> const& word, std::uint32_t seen,
                  std::chrono::milliseconds at_most);

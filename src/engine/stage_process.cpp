@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/sabotage.h"
 #include "engine/stage_worker.h"
 #include "engine/stream.h"
 #include "engine/worker_error.h"
 #include "engine/worker_memory.h"
+#include "infer/finite.h"
 
 namespace kith::engine {
 namespace {
@@ -84,13 +86,15 @@ Status StageProcess::start() {
                                            " while it read the model");
     }
     auto facts = KITH_TRY(decode_stage_facts(*answer));
+    if (facts.model.weight_bytes > files_bytes(files_))
+        return fail(Code::corrupt, "the model worker speaks of more weights than the files have");
     if (workers_count_ > 0 && !KITH_GUARD("S87.worker_same", are_same(facts, facts_)))
         return fail(Code::corrupt, "the model's files have changed, or its worker says so");
     auto border =
         KITH_TRY(Border::map(memory.get(), Border::data_bytes_for(facts.model.hidden_size,
                                                                   facts.model.vocabulary_size)));
     if (workers_count_ == 0) facts_ = std::move(facts);
-    started_at_ = now();
+    started_at_ = answered_at_ = now();
     worker_.emplace(Worker{std::move(child), std::move(pair.ours), std::move(border)});
     ++workers_count_;
     sequences_count_ = 0;
@@ -104,7 +108,10 @@ Status StageProcess::ensure() {
     if (!KITH_GUARD("S87.restart_pause", may_start))
         return fail(Code::unavailable,
                     "the model worker ended " + std::to_string(ends_in_a_row_) +
-                        " times in a row; another one is started in a while, try again later");
+                        " times in a row; try again in " +
+                        std::to_string(
+                            std::chrono::ceil<std::chrono::seconds>(next_start_ - now()).count()) +
+                        " s, when another one may start (kith serve's log says why it ended)");
     auto const started = start();
     if (!started) note_end("a model worker could not be started: " + started.error().message);
     return started;
@@ -120,10 +127,10 @@ base::Instant StageProcess::now() const {
 }
 
 void StageProcess::note_end(std::string const& sentence) {
-    auto const when = now();
-    bool const is_calm = when - started_at_ >= restart_calm && when >= next_start_ + restart_calm;
-    ends_in_a_row_ = is_calm ? 1 : ends_in_a_row_ + 1;
-    if (options_.clock != nullptr) next_start_ = when + restart_pause(ends_in_a_row_);
+    // What hung was not calm, and what did not start at all cannot use the calm of the one before.
+    bool const is_calm = std::exchange(answered_at_, started_at_) - started_at_ >= restart_calm;
+    ends_in_a_row_ = KITH_GUARD("S87.restart_row", is_calm) ? 1 : ends_in_a_row_ + 1;
+    if (options_.clock != nullptr) next_start_ = now() + restart_pause(ends_in_a_row_);
     if (options_.on_loss) options_.on_loss(sentence);
 }
 
@@ -140,24 +147,30 @@ Status StageProcess::lose(std::string const& why) {
 
 // One turn: the command is in the header, the replies are there afterwards.
 Status StageProcess::exchange(std::atomic<bool> const* cancel) {
+    return wait(cancel, options_.answer_patience);
+}
+
+Status StageProcess::exchange_soon() {
+    return wait(nullptr, std::min(options_.answer_patience, options_.cancel_patience));
+}
+
+Status StageProcess::wait(std::atomic<bool> const* cancel, std::chrono::milliseconds patience) {
     auto& header = worker_->border.header();
     header.cancel.store(cancel != nullptr && cancel->load());
     header.asked.store(++worker_->turn, std::memory_order_release);
     wake(header.asked);
-    return wait(cancel);
-}
-
-Status StageProcess::wait(std::atomic<bool> const* cancel) {
-    auto& header = worker_->border.header();
     // A worker that wakes us without an answer makes these pass faster, not slower.
-    auto const ticks_max = options_.answer_patience / tick;
+    auto const ticks_max = patience / tick;
     auto const cancel_ticks_max = options_.cancel_patience / tick;
     std::int64_t cancel_ticks = 0;
     for (std::int64_t ticks = 0; ticks < ticks_max; ++ticks) {
         auto const seen = header.answered.load(std::memory_order_acquire);
-        if (seen == worker_->turn) return {};
+        if (seen == worker_->turn) {
+            answered_at_ = now();
+            return {};
+        }
         sleep_while(header.answered, seen, tick);
-        if (header.answered.load(std::memory_order_acquire) == worker_->turn) return {};
+        if (header.answered.load(std::memory_order_acquire) == worker_->turn) continue;
         if (is_closed(worker_->socket.get())) return lose("crashed");
         if (cancel == nullptr || !cancel->load()) continue;
         header.cancel.store(true);
@@ -180,7 +193,8 @@ Status StageProcess::reply(std::size_t index) {
 Status StageProcess::take(std::size_t offset, std::span<float> out) {
     auto const rows = worker_->border.floats(offset, out.size());
     std::memcpy(out.data(), rows.data(), rows.size_bytes());
-    if (!KITH_GUARD("S87.worker_finite", are_finite(out))) return lose("gave what is no number");
+    if (!KITH_GUARD("S87.worker_finite", infer::are_finite(out)))
+        return lose("gave what is no number");
     return {};
 }
 
@@ -199,7 +213,7 @@ Status StageProcess::check(Run const& step) const {
         return wrong_sizes();
     if (rows > border_rows_max) return fail(Code::too_large, "run: too many rows at once");
     // A member's rows: the worker would refuse them too, but where there are only logits to make.
-    if (step.tokens.empty() && !are_finite(step.hidden))
+    if (step.tokens.empty() && !infer::are_finite(step.hidden))
         return fail(Code::invalid, "rows that are not finite");
     return {};
 }
@@ -270,7 +284,7 @@ Result<SequenceId> StageProcess::make_sequence(LayerRange layers, std::size_t po
     command().layers_begin = layers.begin;
     command().layers_end = layers.end;
     command().steps[0] = {.cache = made.number};
-    KITH_TRY(exchange());
+    KITH_TRY(exchange_soon());
     KITH_TRY(reply(0));
     ++sequences_count_;
     return made;
@@ -281,7 +295,7 @@ Status StageProcess::truncate(SequenceId sequence, std::size_t length) {
     command().operation = Operation::truncate;
     command().size = length;
     command().steps[0] = {.cache = sequence.number};
-    KITH_TRY(exchange());
+    KITH_TRY(exchange_soon());
     return reply(0);
 }
 
@@ -289,7 +303,7 @@ void StageProcess::drop(SequenceId sequence) {
     if (!worker_ || !check(sequence)) return;
     command().operation = Operation::drop;
     command().steps[0] = {.cache = sequence.number};
-    if (exchange() && worker_ && sequences_count_ > 0) --sequences_count_;
+    if (exchange_soon() && worker_ && sequences_count_ > 0) --sequences_count_;
 }
 
 Status StageProcess::forward(SequenceId sequence, std::span<float> hidden, std::size_t position,

@@ -26,7 +26,8 @@ namespace kith::engine {
 inline constexpr std::size_t sequences_max = 4096;  // made and not dropped
 
 // How long no other worker is started after the how manieth end in a row: 0, 1, 2, 4 ... seconds,
-// at most restart_pause_max. A worker that lived for restart_calm before its end begins a new row.
+// at most restart_pause_max. A worker that still answered restart_calm after its start begins a new
+// row with its end; one that hung for that long does not.
 inline constexpr base::Duration restart_pause_max = std::chrono::seconds(60);
 inline constexpr base::Duration restart_calm = std::chrono::seconds(60);
 base::Duration restart_pause(std::uint32_t ends_in_a_row);
@@ -35,7 +36,8 @@ struct StageProcessOptions {
     infer::StageOptions stage = {};
     // Of all caches together; with the files and what is packed of them the worker's memory limit.
     std::uint64_t caches_bytes_max = infer::kv_cache_bytes_max;
-    // After these the worker is ended. About: they are counted in waits, not by a clock.
+    // After these the worker is ended. About: they are counted in waits, not by a clock. The second
+    // is for one that is told to stop, and for calls that compute nothing.
     std::chrono::milliseconds answer_patience = std::chrono::minutes(10);
     std::chrono::milliseconds cancel_patience = std::chrono::seconds(20);
     // For the pauses between workers, asked on the thread of the call; nullptr: there are none.
@@ -115,7 +117,8 @@ private:
     void note_end(std::string const& sentence);
     [[nodiscard]] base::Instant now() const;
     base::Status exchange(std::atomic<bool> const* cancel = nullptr);
-    base::Status wait(std::atomic<bool> const* cancel);
+    base::Status exchange_soon();  // for what computes nothing
+    base::Status wait(std::atomic<bool> const* cancel, std::chrono::milliseconds patience);
     base::Status reply(std::size_t index);
     base::Status lose(std::string const& why);
     [[nodiscard]] base::Status check(SequenceId sequence) const;
@@ -132,6 +135,7 @@ private:
     std::uint32_t workers_count_ = 0;
     std::uint32_t ends_in_a_row_ = 0;
     base::Instant started_at_{};
+    base::Instant answered_at_{};
     base::Instant next_start_{};
     std::uint32_t next_number_ = 0;
     std::size_t sequences_count_ = 0;  // of the present worker

@@ -198,6 +198,29 @@ TEST_CASE("S87: workers that end one after the other are not started in a hot lo
     CHECK(said.size() == 4);
 }
 
+TEST_CASE("S87: workers that hang one after the other are not started in a hot loop either") {
+    // What the clock says each time it is asked: a worker begins, answers once and hangs for 90 s.
+    struct Scripted final : ports::Clock {
+        [[nodiscard]] base::Instant now() const override {
+            static constexpr int seconds[] = {0, 0, 90, 90, 90, 90, 180};
+            return base::Instant(std::chrono::seconds(seconds[std::min(asked++, 6UZ)]));
+        }
+        [[nodiscard]] base::UnixTime unix_now() const override { return {}; }
+        mutable std::size_t asked = 0;
+    };
+    Scripted const clock;
+    Bench bench("flaw.hang", {.answer_patience = std::chrono::milliseconds(100), .clock = &clock});
+    std::vector<float> rows(bench.width, 1);
+    for (int i = 0; i < 2; ++i) {
+        auto const sequence = bench.stage->make_sequence(bench.all, 4);
+        REQUIRE(sequence.has_value());
+        CHECK(code_of(bench.stage->forward(*sequence, rows, 0, bench.all)) == Code::unavailable);
+    }
+    auto const refused = bench.stage->make_sequence(bench.all, 4);
+    REQUIRE(code_of(refused) == Code::unavailable);
+    CHECK(refused.error().message.find("2 times in a row; try again in 1 s") != std::string::npos);
+}
+
 TEST_CASE("S87: another worker that says something else of the same files is not used") {
     base::TemporaryFolder const folder;
     auto const once = (folder.path() / "once").string();

@@ -12,6 +12,7 @@
 #include "engine/planted_flaw.h"
 #include "engine/stage_start.h"
 #include "engine/stream.h"
+#include "infer/finite.h"
 #include "sandbox/child_process.h"
 
 namespace kith::engine {
@@ -116,14 +117,15 @@ private:
         if ((command.parts & part_embed) != 0)
             KITH_TRY(stage_.embed(border_.ids(rows.size(), step.rows), rows));
         if (layers.begin != layers.end) KITH_TRY(forward(step, layers));
-        auto out = rows;
-        if ((command.parts & part_logits) != 0) {
-            out =
-                border_.floats(step.rows * (hidden_ + 1), stage_.model().hparams().vocabulary_size);
-            KITH_TRY(stage_.logits(rows.last(hidden_), out));
-        }
-        // The parent takes what is not finite for a lie.
-        if (!are_finite(out)) return fail(Code::invalid, "the model computes what is no number");
+        bool const has_logits = (command.parts & part_logits) != 0;
+        if (has_logits)
+            KITH_TRY(stage_.logits(rows.last(hidden_),
+                                   border_.floats(step.rows * (hidden_ + 1),
+                                                  stage_.model().hparams().vocabulary_size)));
+        // The parent takes what is not finite for a lie; layers and head look by themselves.
+        bool const is_embedding = !has_logits && layers.begin == layers.end;
+        if (is_embedding && !infer::are_finite(rows))
+            return fail(Code::invalid, "the embedding has what is no number");
         return {};
     }
 

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -13,6 +14,9 @@ using base::Code;
 using base::fail;
 
 constexpr std::size_t chunk_bytes = std::size_t{64} << 10U;
+// An honest end writes a message in one go. Who lets it trickle is given up.
+constexpr std::chrono::milliseconds part_patience{2000};
+constexpr std::size_t message_parts_max = 64;
 
 bool is_ready(int descriptor, std::chrono::milliseconds patience) {
     pollfd wanted{.fd = descriptor, .events = POLLIN, .revents = 0};
@@ -23,10 +27,15 @@ bool is_ready(int descriptor, std::chrono::milliseconds patience) {
     return ready > 0;
 }
 
+// `parts`: how many reads this message took so far. Only the first may take all of the patience.
 base::Status read_exactly(int descriptor, base::MutableByteView out,
-                          std::chrono::milliseconds patience) {
-    while (!out.empty()) {
-        if (!is_ready(descriptor, patience)) return fail(Code::timeout, "no answer in time");
+                          std::chrono::milliseconds patience, std::size_t& parts) {
+    for (; !out.empty(); ++parts) {
+        bool const is_late = patience.count() != 0 && parts > 0;
+        if (is_late && parts >= message_parts_max)
+            return fail(Code::timeout, "an answer in too many parts");
+        if (!is_ready(descriptor, is_late ? std::min(patience, part_patience) : patience))
+            return fail(Code::timeout, "no answer in time");
         auto const got = ::read(descriptor, out.data(), out.size());
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return fail(Code::unavailable, "the other end is gone");
@@ -82,11 +91,12 @@ base::Status write_message(Writer writer, int descriptor, base::ByteView message
 base::Result<base::Bytes> read_message(int descriptor, std::size_t size_max,
                                        std::chrono::milliseconds patience) {
     base::ByteArray<4> length;
-    KITH_TRY(read_exactly(descriptor, length, patience));
+    std::size_t parts = 0;
+    KITH_TRY(read_exactly(descriptor, length, patience, parts));
     auto const size = base::load_be<std::uint32_t>(length);
     if (size > size_max) return fail(Code::too_large, "a message is too large");
     base::Bytes message(size);
-    KITH_TRY(read_exactly(descriptor, message, patience));
+    KITH_TRY(read_exactly(descriptor, message, patience, parts));
     return message;
 }
 

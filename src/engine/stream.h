@@ -28,7 +28,8 @@ base::Result<base::Bytes> read_to_end(int descriptor, std::size_t size_max,
                                       std::chrono::milliseconds patience);
 
 // One message with its length before it. Code::unavailable when the other end closes before its
-// end, Code::too_large past size_max; the patience is for each part that arrives.
+// end, Code::too_large past size_max. The patience (0: for ever, and then for all of it) is for the
+// beginning; the rest has to follow at once: Code::timeout when it trickles.
 base::Status write_message(Writer writer, int descriptor, base::ByteView message);
 base::Result<base::Bytes> read_message(int descriptor, std::size_t size_max,
                                        std::chrono::milliseconds patience);

@@ -97,3 +97,10 @@ TEST_CASE(
     CHECK(asker.ask->models().empty());
     CHECK(bench.ask(asker, "hello").error.has_value());
 }
+
+TEST_CASE("S87: a worker that speaks of another model than the manifest does gets no question") {
+    SwarmBench bench;
+    bench.worker = with_flaw(bench.worker, "flaw.lie_context");
+    auto& op = bench.add_operator();
+    CHECK(base::code_of(bench.try_add_model(op)) == base::Code::corrupt);
+}

@@ -95,6 +95,7 @@ private:
     };
 
     [[nodiscard]] LoadOptions load_options(std::string const& model_name) const;
+    void end_later(LoadedModelPtr model);
     void reload(std::filesystem::path const& folder, std::function<void(base::Status)> done);
     void remove_model(LoadedModelPtr const& model, OnModel done);
     [[nodiscard]] ModelCard card(LoadedModel const& model) const;

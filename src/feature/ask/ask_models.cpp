@@ -25,6 +25,13 @@ LoadOptions Ask::load_options(std::string const& model_name) const {
                       .on_loss = std::move(log)}};
 }
 
+// Lets go of a model on another thread than the loop's: to end its worker may take a while.
+void Ask::end_later(LoadedModelPtr model) {
+    if (model)
+        pool_.submit(
+            ports::Lane::files, [model = std::move(model)] {}, [] {});
+}
+
 // Hashes a model's folder and starts its worker, off the loop, then tells the members what is
 // served now.
 void Ask::reload(std::filesystem::path const& folder, std::function<void(base::Status)> done) {
@@ -45,9 +52,7 @@ void Ask::reload(std::filesystem::path const& folder, std::function<void(base::S
             if (load->model) {
                 auto old = store_.get((*load->model)->id);
                 store_.put(*load->model);
-                if (old)  // to end its worker may take a while
-                    pool_.submit(
-                        ports::Lane::files, [old = std::move(old)] {}, [] {});
+                end_later(std::move(old));
                 exchange_.announce_all();
                 done({});
             } else {
@@ -198,13 +203,14 @@ void Ask::remove_model(LoadedModelPtr const& model, OnModel done) {
     pool_.submit(
         ports::Lane::files,
         [removed, folder = store_.folder(model->id)] { *removed = delete_folder(folder); },
-        [this, removed, model, done = std::move(done)] {
+        [this, removed, model, done = std::move(done)]() mutable {
             if (!*removed) return done(std::unexpected(removed->error()));
             store_.forget(model->id);
             exchange_.announce_all();
             auto gone = card(*model);
             gone.shards_local.clear();
             gone.answerable = false;
+            end_later(std::move(model));
             done(std::move(gone));
         });
 }

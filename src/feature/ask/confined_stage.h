@@ -12,7 +12,7 @@
 
 namespace kith::ask {
 
-// All on the compute thread, but facts().
+// Sequences are made and run on the compute thread; what is const, of any.
 class ConfinedStage {
 public:
     // Files thread: the worker reads the files, whose bytes were hashed by the caller.
@@ -20,11 +20,10 @@ public:
         engine::WorkerProgram program, std::vector<infer::RegularFile> files,
         engine::StageProcessOptions options);
 
-    // Of the file as the worker reads it, so not to be trusted further than that. Any thread.
+    // Of the file as the worker reads it, so not to be trusted further than that.
     [[nodiscard]] infer::ModelInfo const& facts() const { return process_.model(); }
     [[nodiscard]] std::size_t kv_size() const { return process_.kv_size(); }
     [[nodiscard]] bool has_layers(infer::LayerRange range) const;
-    [[nodiscard]] int landlock_abi() const { return process_.landlock_abi(); }
 
     // Lives in the worker until nobody holds it and sweep() is called, or another is made. Let go
     // of by any thread.

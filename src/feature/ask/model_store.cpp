@@ -100,6 +100,25 @@ base::Status load_tokenizer(base::ByteView shard, LoadedModel& out,
     return {};
 }
 
+// The manifest is what members are told and sizes are taken from; the worker read the files.
+base::Status check_same(infer::Manifest const& manifest, std::vector<std::uint32_t> const& shards,
+                        ConfinedStage const& stage) {
+    auto const& facts = stage.facts();
+    bool same = facts.layers_count == manifest.layers_count &&
+                facts.hidden_size == manifest.hidden_size &&
+                facts.vocabulary_size == manifest.vocabulary_size &&
+                facts.context_length == manifest.context_length;
+    for (auto const index : shards) {
+        auto const& shard = manifest.shards[index];
+        bool const has_layers = shard.layers.begin != shard.layers.end;
+        same = same && (!has_layers || stage.has_layers(shard.layers)) &&
+               (!shard.has_embedding || facts.has_embedding) && (!shard.has_head || facts.has_head);
+    }
+    if (!KITH_GUARD("S87.manifest", same))
+        return fail(Code::corrupt, "the shards are not the model that the manifest describes");
+    return {};
+}
+
 }  // namespace
 
 base::Result<LoadedModelPtr> load_model(fs::path const& folder, LoadOptions const& options,
@@ -123,6 +142,7 @@ base::Result<LoadedModelPtr> load_model(fs::path const& folder, LoadOptions cons
     }
     loaded->stage =
         KITH_TRY(ConfinedStage::create(options.worker, std::move(files), options.stage));
+    KITH_TRY(check_same(loaded->manifest, loaded->shards, *loaded->stage));
     return loaded;
 }
 

@@ -37,8 +37,8 @@ public:
     // model's and the caller's limits.
     static std::size_t cache_bytes(LoadedModel const& model, Span layers, std::size_t positions);
 
-    // What a step begins with: token ids where the part embeds, else rows.
     enum class Output { rows, token };
+    // What a step begins with, token ids where the part embeds, else rows; and what it is for.
     struct Step {
         std::vector<infer::TokenId> const& tokens;  // empty: `hidden` has rows already
         std::vector<float>& hidden;                 // [n][hidden_size]; with Output::rows, after it

@@ -57,6 +57,10 @@ void StageServer::Work::run() {
     }();
 }
 
+StageServer::~StageServer() {
+    for (auto const& [key, served] : served_) served->cancelled = true;
+}
+
 StageServer::StageServer(node::Node& node, ModelStore const& store, ports::Pool& pool,
                          Credits& credits)
     : node_(node), store_(store), pool_(pool), credits_(credits) {}

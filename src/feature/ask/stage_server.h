@@ -49,6 +49,9 @@ class StageServer {
 public:
     // All outlive the server.
     StageServer(node::Node& node, ModelStore const& store, ports::Pool& pool, Credits& credits);
+    StageServer(StageServer const&) = delete;
+    StageServer& operator=(StageServer const&) = delete;
+    ~StageServer();  // what runs is told to stop: the pool waits for it
 
     void on_forward(node::AuthenticatedActivation const& message, base::Instant now);
     // From the loopback of this node's own route: the sender is this node.
