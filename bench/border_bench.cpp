@@ -54,7 +54,7 @@ int main(int count, char** arguments) {
     files.push_back(std::move(*file));
     auto worker = engine::StageProcess::create({.path = arguments[2]}, std::move(files));
     if (!here || !cache || !worker) return 1;
-    auto const sequence = worker->make_sequence(all, positions);
+    auto sequence = worker->make_sequence(all, positions);
     if (!sequence) return 1;
 
     std::vector<infer::TokenId> const token{1};
@@ -63,19 +63,27 @@ int main(int count, char** arguments) {
     auto const at = [positions](std::size_t i) { return i % positions; };
     line("embed",
          median_us(steps, [&](std::size_t) { return here->embed(token, row).has_value(); }),
-         median_us(steps, [&](std::size_t) { return worker->embed(token, row).has_value(); }));
-    line("forward",
+         median_us(steps, [&](std::size_t) {
+             return worker->run({.tokens = token, .hidden = row}).has_value();
+         }));
+    line("token",
          median_us(steps,
                    [&](std::size_t i) {
                        if (at(i) == 0) cache->truncate(0);
-                       return here->embed(token, row) && here->forward(*cache, row, at(i), all);
+                       return here->embed(token, row) && here->forward(*cache, row, at(i), all) &&
+                              here->logits(row, logits);
                    }),
          median_us(steps, [&](std::size_t i) {
-             if (at(i) == 0 && !worker->truncate(*sequence, 0)) return false;
-             return here->embed(token, row) && worker->forward(*sequence, row, at(i), all);
+             if (at(i) == 0) {
+                 worker->drop(*sequence);
+                 sequence = worker->make_sequence(all, positions);
+             }
+             return sequence && worker->run({.sequence = *sequence,
+                                             .position = at(i),
+                                             .layers = all,
+                                             .tokens = token,
+                                             .hidden = row,
+                                             .logits = logits});
          }));
-    line("logits",
-         median_us(steps, [&](std::size_t) { return here->logits(row, logits).has_value(); }),
-         median_us(steps, [&](std::size_t) { return worker->logits(row, logits).has_value(); }));
     return 0;
 }

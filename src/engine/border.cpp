@@ -7,7 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -18,7 +17,7 @@ namespace {
 using base::Code;
 using base::fail;
 
-constexpr std::size_t header_bytes = std::size_t{32} << 10U;
+constexpr std::size_t header_bytes = std::size_t{4} << 10U;
 static_assert(sizeof(BorderHeader) <= header_bytes);
 
 }  // namespace
@@ -33,9 +32,7 @@ base::Result<base::FileDescriptor> Border::create() {
 
 std::size_t Border::data_bytes_for(std::size_t hidden_size, std::size_t vocabulary_size) {
     // One more for its id, and the logits of the last one.
-    auto const rows = border_rows_max * (hidden_size + 1) + vocabulary_size;
-    auto const logits = infer::micro_batch_tokens * (hidden_size + vocabulary_size);
-    return std::max(rows, logits) * sizeof(float);
+    return (border_rows_max * (hidden_size + 1) + vocabulary_size) * sizeof(float);
 }
 
 base::Result<Border> Border::map(int memory, std::size_t data_bytes) {

@@ -3,7 +3,7 @@
 // One page range of a memfd, whose size is sealed, so that neither can cut it under the other's
 // feet: a header, then numbers (token ids, rows of floats) whose place the operation gives. The
 // parent writes a command, adds one to `asked` and wakes the worker (futex(2)); the worker computes
-// in place, writes its replies and sets `answered` to the same number. The worker's side may be in
+// in place, writes its reply and sets `answered` to the same number. The worker's side may be in
 // hostile hands: the parent copies each value out once, checks the copy, and waits in a loop with
 // an end.
 #pragma once
@@ -20,21 +20,15 @@
 
 namespace kith::engine {
 
-inline constexpr std::size_t border_rows_max = 512;  // of one exchange; longer calls take several
-inline constexpr std::size_t border_steps_max = infer::micro_batch_tokens;
+inline constexpr std::size_t border_rows_max = 512;  // of one exchange
 inline constexpr std::size_t border_message_bytes = 188;
 inline constexpr std::size_t border_bytes_max = std::size_t{1}
                                                 << 30U;  // only what is touched costs
 
 enum class Operation : std::uint32_t {
-    run,           // steps[0]: rows, in place, then their ids, then logits of the last row
-    embed,         // size ids, then size rows
-    forward,       // steps[0]: rows, in place
-    forward_many,  // steps[0 .. size): rows one after the other, in place; a reply for each
-    logits,        // size rows, then size rows of logits
-    make_cache,    // steps[0].cache, for `layers`, of `size` positions
-    truncate,      // steps[0].cache to `size`
-    drop,          // steps[0].cache
+    run,         // step: rows, in place, then their ids, then logits of the last row
+    make_cache,  // step.cache, for `layers`, of `size` positions
+    drop,        // step.cache
 };
 
 struct BorderStep {
@@ -48,12 +42,12 @@ inline constexpr std::uint32_t part_embed = 1;   // the rows are made of the ids
 inline constexpr std::uint32_t part_logits = 2;  // the head, at the end
 
 struct BorderCommand {
-    Operation operation = Operation::embed;
+    Operation operation = Operation::run;
     std::uint32_t parts = 0;
     std::uint64_t size = 0;
     std::uint64_t layers_begin = 0;
     std::uint64_t layers_end = 0;
-    BorderStep steps[border_steps_max];
+    BorderStep step;
 };
 
 struct BorderReply {
@@ -66,7 +60,7 @@ struct BorderHeader {
     alignas(64) std::atomic<std::uint32_t> answered;
     alignas(64) std::atomic<bool> cancel;
     alignas(64) BorderCommand command;
-    alignas(64) BorderReply replies[border_steps_max];
+    alignas(64) BorderReply reply;
 };
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 

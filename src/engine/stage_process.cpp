@@ -145,7 +145,7 @@ Status StageProcess::lose(std::string const& why) {
     return fail(Code::unavailable, sentence);
 }
 
-// One turn: the command is in the header, the replies are there afterwards.
+// One turn: the command is in the header, the reply is there afterwards.
 Status StageProcess::exchange(std::atomic<bool> const* cancel) {
     return wait(cancel, options_.answer_patience);
 }
@@ -179,9 +179,9 @@ Status StageProcess::wait(std::atomic<bool> const* cancel, std::chrono::millisec
     return lose("gave no answer in time");
 }
 
-Status StageProcess::reply(std::size_t index) {
+Status StageProcess::reply() {
     BorderReply copy;
-    std::memcpy(&copy, &worker_->border.header().replies[index], sizeof(copy));
+    std::memcpy(&copy, &worker_->border.header().reply, sizeof(copy));
     if (copy.code == 0) return {};
     if (!KITH_GUARD("S87.worker_code", copy.code <= 1 + static_cast<std::uint32_t>(Code::internal)))
         return lose("spoke of an unknown error");
@@ -233,46 +233,13 @@ Status StageProcess::run(Run const& step, std::atomic<bool> const* cancel) {
         (step.tokens.empty() ? 0 : part_embed) | (step.logits.empty() ? 0 : part_logits);
     command().layers_begin = step.layers.begin;
     command().layers_end = step.layers.end;
-    command().steps[0] = {.position = step.position,
-                          .cache = step.sequence.number,
-                          .rows = static_cast<std::uint32_t>(rows)};
+    command().step = {.position = step.position,
+                      .cache = step.sequence.number,
+                      .rows = static_cast<std::uint32_t>(rows)};
     KITH_TRY(exchange(cancel));
-    KITH_TRY(reply(0));
+    KITH_TRY(reply());
     if (step.logits.empty()) return take(0, step.hidden);
     return take(step.hidden.size() + rows, step.logits);
-}
-
-Status StageProcess::embed(std::span<infer::TokenId const> tokens, std::span<float> out) {
-    auto const width = facts_.model.hidden_size;
-    if (out.size() / width != tokens.size() || out.size() % width != 0) return wrong_sizes();
-    KITH_TRY(ensure());
-    while (!tokens.empty()) {
-        auto const count = std::min(tokens.size(), border_rows_max);
-        std::ranges::copy(tokens.first(count), worker_->border.ids(0, count).begin());
-        command().operation = Operation::embed;
-        command().size = count;
-        KITH_TRY(exchange());
-        KITH_TRY(reply(0));
-        KITH_TRY(take(count, out.first(count * width)));
-        tokens = tokens.subspan(count);
-        out = out.subspan(count * width);
-    }
-    return {};
-}
-
-Status StageProcess::logits(std::span<float const> hidden_rows, std::span<float> out) {
-    auto const width = facts_.model.hidden_size;
-    auto const count = hidden_rows.size() / width;
-    if (hidden_rows.size() % width != 0 || count == 0 || count > infer::micro_batch_tokens ||
-        out.size() != count * facts_.model.vocabulary_size)
-        return wrong_sizes();
-    KITH_TRY(ensure());
-    std::ranges::copy(hidden_rows, worker_->border.floats(0, hidden_rows.size()).begin());
-    command().operation = Operation::logits;
-    command().size = count;
-    KITH_TRY(exchange());
-    KITH_TRY(reply(0));
-    return take(hidden_rows.size(), out);
 }
 
 Result<SequenceId> StageProcess::make_sequence(LayerRange layers, std::size_t positions_max) {
@@ -283,96 +250,18 @@ Result<SequenceId> StageProcess::make_sequence(LayerRange layers, std::size_t po
     command().size = positions_max;
     command().layers_begin = layers.begin;
     command().layers_end = layers.end;
-    command().steps[0] = {.cache = made.number};
+    command().step = {.cache = made.number};
     KITH_TRY(exchange_soon());
-    KITH_TRY(reply(0));
+    KITH_TRY(reply());
     ++sequences_count_;
     return made;
-}
-
-Status StageProcess::truncate(SequenceId sequence, std::size_t length) {
-    KITH_TRY(ensure(sequence));
-    command().operation = Operation::truncate;
-    command().size = length;
-    command().steps[0] = {.cache = sequence.number};
-    KITH_TRY(exchange_soon());
-    return reply(0);
 }
 
 void StageProcess::drop(SequenceId sequence) {
     if (!worker_ || !check(sequence)) return;
     command().operation = Operation::drop;
-    command().steps[0] = {.cache = sequence.number};
+    command().step = {.cache = sequence.number};
     if (exchange_soon() && worker_ && sequences_count_ > 0) --sequences_count_;
-}
-
-Status StageProcess::forward(SequenceId sequence, std::span<float> hidden, std::size_t position,
-                             LayerRange layers, std::atomic<bool> const* cancel) {
-    auto const width = facts_.model.hidden_size;
-    auto const tokens = hidden.size() / width;
-    if (hidden.size() % width != 0 || tokens == 0) return wrong_sizes();
-    if (tokens > infer::forward_tokens_max)
-        return fail(Code::too_large, "forward: too many tokens at once");
-    KITH_TRY(ensure(sequence));
-    for (std::size_t at = 0; at < tokens; at += border_rows_max) {
-        auto const count = std::min(border_rows_max, tokens - at);
-        auto const part = hidden.subspan(at * width, count * width);
-        std::ranges::copy(part, worker_->border.floats(0, part.size()).begin());
-        command().operation = Operation::forward;
-        command().layers_begin = layers.begin;
-        command().layers_end = layers.end;
-        command().steps[0] = {.position = position + at,
-                              .cache = sequence.number,
-                              .rows = static_cast<std::uint32_t>(count)};
-        KITH_TRY(exchange(cancel));
-        KITH_TRY(reply(0));
-        KITH_TRY(take(0, part));
-    }
-    return {};
-}
-
-std::vector<Status> StageProcess::forward_many(std::span<Step const> steps, LayerRange layers,
-                                               std::atomic<bool> const* cancel) {
-    auto const width = facts_.model.hidden_size;
-    std::vector<Status> out(steps.size());
-    if (worker_ && is_closed(worker_->socket.get())) (void)lose("ended between calls");
-    std::vector<std::size_t> places;  // those that are sent
-    std::vector<std::size_t> rows_of;
-    std::size_t rows = 0;
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-        auto const& step = steps[i];
-        auto const count = step.hidden.size() / width;
-        out[i] = check(step.sequence);
-        if (!out[i]) continue;
-        if (step.hidden.size() % width != 0 || count == 0)
-            out[i] = wrong_sizes();
-        else if (rows + count > border_steps_max)
-            out[i] = fail(Code::too_large, "forward: too many rows together");
-        if (!out[i]) continue;
-        std::ranges::copy(step.hidden,
-                          worker_->border.floats(rows * width, step.hidden.size()).begin());
-        command().steps[places.size()] = {.position = step.position,
-                                          .cache = step.sequence.number,
-                                          .rows = static_cast<std::uint32_t>(count)};
-        places.push_back(i);
-        rows_of.push_back(rows);
-        rows += count;
-    }
-    if (places.empty()) return out;
-    command().operation = Operation::forward_many;
-    command().size = places.size();
-    command().layers_begin = layers.begin;
-    command().layers_end = layers.end;
-    auto exchanged = exchange(cancel);
-    for (std::size_t i = 0; i < places.size(); ++i) {
-        auto& status = out[places[i]];
-        // A lie in one reply ends the worker, and the rest with it.
-        status = worker_ ? exchanged : fail(Code::unavailable, "the model worker was ended");
-        if (!exchanged) status = exchanged;
-        if (status) status = reply(i);
-        if (status) status = take(rows_of[i] * width, steps[places[i]].hidden);
-    }
-    return out;
 }
 
 }  // namespace kith::engine

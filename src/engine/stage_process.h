@@ -1,7 +1,8 @@
 // engine/stage_process.h: infer::Stage in a confined process: a flaw that a model file finds in
 // the engine is an error of one call, not the end of the node or the loss of its keys.
 //
-// The operations of infer/stage.h, the same bits. Caches live in the worker and have numbers. When
+// Steps of sequences give the same bits as infer/stage.h. Caches live in the worker and have
+// numbers. When
 // the worker crashes, is ended by a limit, does not stop when it is told to, or says what cannot
 // be, the running call fails with Code::unavailable and the worker is ended. Its caches are gone
 // then: their numbers give Code::not_found. The next call that needs none starts another worker:
@@ -66,10 +67,11 @@ public:
 
     [[nodiscard]] infer::ModelInfo const& model() const { return facts_.model; }
     [[nodiscard]] std::size_t kv_size() const { return facts_.kv_size; }  // Hparams::kv_size()
-    [[nodiscard]] int landlock_abi() const { return facts_.landlock_abi; }
 
     // One step of a sequence in one crossing: token ids or rows in, through `layers`, rows or
-    // logits out. The same as embed(), forward() and logits() one after the other.
+    // logits out. The same as embed(), forward() and logits() of infer::Stage one after the other.
+    // After an error the sequence is of no use but to be dropped. `cancel` is looked at every few
+    // milliseconds here, and between layers there.
     struct Run {
         SequenceId sequence = {};  // not looked at when `layers` is empty
         std::size_t position = 0;
@@ -81,26 +83,9 @@ public:
     };
     base::Status run(Run const& step, std::atomic<bool> const* cancel = nullptr);
 
-    base::Status embed(std::span<infer::TokenId const> tokens, std::span<float> out);
-    base::Status logits(std::span<float const> hidden_rows, std::span<float> out);
-
     // Room for positions_max tokens, as infer::KvCache::create; Code::too_large past sequences_max.
     base::Result<SequenceId> make_sequence(infer::LayerRange layers, std::size_t positions_max);
-    base::Status truncate(SequenceId sequence, std::size_t length);
     void drop(SequenceId sequence);  // one that is gone is fine
-
-    // As infer::Stage::forward. After any error the sequence wants truncate(position): long inputs
-    // pass in parts. `cancel` is looked at every few milliseconds here, and between layers there.
-    base::Status forward(SequenceId sequence, std::span<float> hidden, std::size_t position,
-                         infer::LayerRange layers, std::atomic<bool> const* cancel = nullptr);
-
-    struct Step {
-        SequenceId sequence = {};
-        std::size_t position = 0;
-        std::span<float> hidden = {};
-    };
-    std::vector<base::Status> forward_many(std::span<Step const> steps, infer::LayerRange layers,
-                                           std::atomic<bool> const* cancel = nullptr);
 
 private:
     struct Worker {
@@ -119,7 +104,7 @@ private:
     base::Status exchange(std::atomic<bool> const* cancel = nullptr);
     base::Status exchange_soon();  // for what computes nothing
     base::Status wait(std::atomic<bool> const* cancel, std::chrono::milliseconds patience);
-    base::Status reply(std::size_t index);
+    base::Status reply();
     base::Status lose(std::string const& why);
     [[nodiscard]] base::Status check(SequenceId sequence) const;
     [[nodiscard]] base::Status check(Run const& step) const;

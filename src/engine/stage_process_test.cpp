@@ -71,8 +71,18 @@ struct Bench {
     }
     std::vector<float> embedded(std::vector<TokenId> const& tokens) {
         std::vector<float> rows(tokens.size() * width);
-        REQUIRE(stage->embed(tokens, rows));
+        REQUIRE(stage->run({.tokens = tokens, .hidden = rows}));
         return rows;
+    }
+    // The status of the embedding of one token.
+    base::Status embed_one() {
+        std::vector<float> row(width);
+        return stage->run({.tokens = some_tokens(1), .hidden = row});
+    }
+    base::Status forward(SequenceId sequence, std::span<float> rows, std::size_t position = 0,
+                         std::atomic<bool> const* cancel = nullptr) {
+        return stage->run(
+            {.sequence = sequence, .position = position, .layers = all, .hidden = rows}, cancel);
     }
     SequenceId sequence() {
         auto made = stage->make_sequence(all, positions);
@@ -99,22 +109,20 @@ struct Reference {
 TEST_CASE("a stage in a worker gives the bits of a stage in this process") {
     Bench bench("none", {.stage = {.threads = 2}});
     Reference reference(bench.path);
-    auto const tokens = some_tokens(border_rows_max + 3);  // two exchanges
+    auto const tokens = some_tokens(border_rows_max);
     auto rows = bench.embedded(tokens);
     std::vector<float> expected(rows.size());
     REQUIRE(reference.stage.embed(tokens, expected));
     CHECK(rows == expected);
     auto const sequence = bench.sequence();
-    REQUIRE(bench.stage->forward(sequence, rows, 0, bench.all));
+    REQUIRE(bench.forward(sequence, rows));
     REQUIRE(reference.stage.forward(reference.cache, expected, 0, bench.all));
     CHECK(rows == expected);
-
-    auto const last = std::span<float const>(rows).last(2 * bench.width);
-    std::vector<float> logits(2 * bench.stage->model().vocabulary_size);
-    auto expected_logits = logits;
-    REQUIRE(bench.stage->logits(last, logits));
-    REQUIRE(reference.stage.logits(last, expected_logits));
-    CHECK(logits == expected_logits);
+    auto more = bench.embedded({1, 2, 3});  // behind it
+    auto expected_more = more;
+    REQUIRE(bench.forward(sequence, more, border_rows_max));
+    REQUIRE(reference.stage.forward(reference.cache, expected_more, border_rows_max, bench.all));
+    CHECK(more == expected_more);
 }
 
 TEST_CASE("one crossing gives the bits of embedding, layers and head one after the other") {
@@ -178,8 +186,7 @@ TEST_CASE("S87: workers that end one after the other are not started in a hot lo
     std::vector<std::string> said;
     Bench bench("flaw.lie_code",
                 {.clock = &clock, .on_loss = [&](auto const& line) { said.push_back(line); }});
-    std::vector<float> row(bench.width);
-    auto const embed = [&] { return bench.stage->embed(some_tokens(1), row); };
+    auto const embed = [&] { return bench.embed_one(); };
     CHECK(code_of(embed()) == Code::unavailable);
     CHECK(code_of(embed()) == Code::unavailable);  // the first end costs no pause
     CHECK(said.size() == 2);
@@ -214,7 +221,7 @@ TEST_CASE("S87: workers that hang one after the other are not started in a hot l
     for (int i = 0; i < 2; ++i) {
         auto const sequence = bench.stage->make_sequence(bench.all, 4);
         REQUIRE(sequence.has_value());
-        CHECK(code_of(bench.stage->forward(*sequence, rows, 0, bench.all)) == Code::unavailable);
+        CHECK(code_of(bench.forward(*sequence, rows)) == Code::unavailable);
     }
     auto const refused = bench.stage->make_sequence(bench.all, 4);
     REQUIRE(code_of(refused) == Code::unavailable);
@@ -231,64 +238,46 @@ TEST_CASE("S87: another worker that says something else of the same files is not
                            << "flaw.lie_context\" exec '" << ENGINE_WORKER << "' \"$@\"\n";
     std::filesystem::permissions(program, std::filesystem::perms::owner_all);
     Bench bench("flaw.lie_code", {}, program);
-    std::vector<float> row(bench.width);
-    CHECK(code_of(bench.stage->embed(some_tokens(1), row)) == Code::unavailable);
-    CHECK(code_of(bench.stage->embed(some_tokens(1), row)) == Code::corrupt);
+    CHECK(code_of(bench.embed_one()) == Code::unavailable);
+    CHECK(code_of(bench.embed_one()) == Code::corrupt);
 }
 
-TEST_CASE("sequences decode together, each with its own result, and are cut and dropped") {
+TEST_CASE("sequences know nothing of each other, and one that is dropped is gone") {
     Bench bench;
     Reference reference(bench.path);
     auto const first = bench.sequence();
     auto const second = bench.sequence();
-    auto const other_row = bench.embedded({9});
     auto a = bench.embedded({5});
-    auto b = other_row;
-    std::vector<float> two_too_far = other_row;
-    auto expected = other_row;
+    auto b = bench.embedded({9});
+    auto expected = b;
     REQUIRE(reference.stage.forward(reference.cache, expected, 0, bench.all));
-    StageProcess::Step const steps[] = {
-        {.sequence = first, .hidden = a},
-        {.sequence = {.worker = first.worker, .number = 77}, .hidden = two_too_far},
-        {.sequence = second, .hidden = b},
-        {.sequence = {.worker = 0, .number = 1}, .hidden = two_too_far}};
-    auto const done = bench.stage->forward_many(steps, bench.all);
-    CHECK(done[0]);
-    CHECK(code_of(done[1]) == Code::not_found);
-    CHECK(done[2]);
-    CHECK(code_of(done[3]) == Code::not_found);
+    auto again = b;
+    REQUIRE(bench.forward(first, a));
+    REQUIRE(bench.forward(second, b));
     CHECK(b == expected);
-
-    CHECK(code_of(bench.stage->forward(second, b, 0, bench.all)) == Code::conflict);
-    REQUIRE(bench.stage->truncate(second, 0));
-    b = other_row;
-    REQUIRE(bench.stage->forward(second, b, 0, bench.all));
-    CHECK(b == expected);
+    CHECK(code_of(bench.forward(second, again)) == Code::conflict);  // not the next position
     bench.stage->drop(second);
-    CHECK(code_of(bench.stage->truncate(second, 0)) == Code::not_found);
+    CHECK(code_of(bench.forward(second, again)) == Code::not_found);
+    CHECK(code_of(bench.forward({.worker = 0, .number = 1}, again)) == Code::not_found);
+    CHECK(code_of(bench.forward({.worker = first.worker, .number = 77}, again)) == Code::not_found);
 }
 
-TEST_CASE("sizes that do not fit together are refused before the worker hears of them") {
+TEST_CASE("a token that is not in the vocabulary is refused") {
     Bench bench;
-    std::vector<float> rows(bench.width + 1);
-    auto const sequence = bench.sequence();
-    CHECK(code_of(bench.stage->embed(some_tokens(1), rows)) == Code::invalid);
-    CHECK(code_of(bench.stage->forward(sequence, rows, 0, bench.all)) == Code::invalid);
-    CHECK(code_of(bench.stage->forward(sequence, {}, 0, bench.all)) == Code::invalid);
-    CHECK(code_of(bench.stage->logits(rows, rows)) == Code::invalid);
-    CHECK(code_of(bench.stage->embed(std::vector<TokenId>{1 << 30},
-                                     std::span(rows).first(bench.width))) == Code::invalid);
+    std::vector<float> row(bench.width);
+    std::vector<TokenId> const tokens{1 << 30};
+    CHECK(code_of(bench.stage->run({.tokens = tokens, .hidden = row})) == Code::invalid);
 }
 
 TEST_CASE("S87: a crash in the middle of a forward pass is an error of that call") {
     Bench bench("flaw.crash_forward");
     auto const sequence = bench.sequence();
     auto rows = bench.embedded({1, 2});
-    auto const crashed = bench.stage->forward(sequence, rows, 0, bench.all);
+    auto const crashed = bench.forward(sequence, rows);
     REQUIRE(code_of(crashed) == Code::unavailable);
     CHECK(crashed.error().message.find("signal 11") != std::string::npos);
     // The next call has a new worker; what the old one knew is gone, and said to be.
-    CHECK(code_of(bench.stage->truncate(sequence, 0)) == Code::not_found);
+    CHECK(code_of(bench.forward(sequence, rows)) == Code::not_found);
     CHECK(bench.embedded({1, 2}).size() == 2 * bench.width);
     CHECK(bench.sequence().worker == sequence.worker + 1);
 }
@@ -296,13 +285,12 @@ TEST_CASE("S87: a crash in the middle of a forward pass is an error of that call
 TEST_CASE("S87: numbers that are none do not come out of a worker") {
     Bench bench("flaw.lie_number");
     auto rows = bench.embedded({1, 2});
-    CHECK(code_of(bench.stage->forward(bench.sequence(), rows, 0, bench.all)) == Code::unavailable);
+    CHECK(code_of(bench.forward(bench.sequence(), rows)) == Code::unavailable);
 }
 
 TEST_CASE("S87: a worker that speaks of an unknown error is ended") {
     Bench bench("flaw.lie_code");
-    std::vector<float> rows(bench.width);
-    CHECK(code_of(bench.stage->embed(some_tokens(1), rows)) == Code::unavailable);
+    CHECK(code_of(bench.embed_one()) == Code::unavailable);
 }
 
 TEST_CASE("S87: a worker whose model is impossibly large is refused") {
@@ -316,23 +304,23 @@ TEST_CASE("a worker stops between layers when it is told to, and goes on afterwa
     auto rows = bench.embedded({1, 2});
     std::atomic<bool> cancel = false;
     std::thread other([&cancel] { cancel = true; });
-    CHECK(code_of(bench.stage->forward(sequence, rows, 0, bench.all, &cancel)) == Code::cancelled);
+    CHECK(code_of(bench.forward(sequence, rows, 0, &cancel)) == Code::cancelled);
     other.join();
-    CHECK(bench.stage->truncate(sequence, 0));
+    CHECK(bench.embedded({1, 2}).size() == 2 * bench.width);  // the same worker
+    CHECK(bench.sequence().worker == sequence.worker);
 }
 
 TEST_CASE("a worker that does not stop is ended") {
     Bench bench("flaw.hang", {.cancel_patience = std::chrono::milliseconds(20)});
     auto rows = bench.embedded({1});
     std::atomic<bool> const cancel = true;
-    CHECK(code_of(bench.stage->forward(bench.sequence(), rows, 0, bench.all, &cancel)) ==
-          Code::unavailable);
+    CHECK(code_of(bench.forward(bench.sequence(), rows, 0, &cancel)) == Code::unavailable);
 }
 
 TEST_CASE("a worker that answers never is ended") {
     Bench bench("flaw.hang", {.answer_patience = std::chrono::milliseconds(100)});
     auto rows = bench.embedded({1});
-    CHECK(code_of(bench.stage->forward(bench.sequence(), rows, 0, bench.all)) == Code::unavailable);
+    CHECK(code_of(bench.forward(bench.sequence(), rows)) == Code::unavailable);
 }
 
 TEST_CASE("facts and starts that are cut anywhere are refused") {

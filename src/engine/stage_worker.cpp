@@ -61,58 +61,34 @@ public:
 
 private:
     void answer(BorderHeader& header) {
-        auto const& command = header.command;
-        if (command.operation == Operation::forward_many) {
-            forward_many(header);
-            return;
-        }
         try {
-            set_reply(header.replies[0], one(command));
+            set_reply(header.reply, one(header.command));
         } catch (std::bad_alloc const&) {
-            set_reply(header.replies[0], fail(Code::too_large, "not enough memory"));
+            set_reply(header.reply, fail(Code::too_large, "not enough memory"));
         }
     }
 
     // The parent has checked all sizes; border_ asserts them.
     Status one(BorderCommand const& command) {
-        auto const& step = command.steps[0];
         LayerRange const layers{command.layers_begin, command.layers_end};
         switch (command.operation) {
-            case Operation::embed:
-                return stage_.embed(border_.ids(0, command.size),
-                                    border_.floats(command.size, command.size * hidden_));
-            case Operation::forward:
-                return forward(step, layers);
             case Operation::run:
                 return run(command, layers);
-            case Operation::logits:
-                return stage_.logits(
-                    border_.floats(0, command.size * hidden_),
-                    border_.floats(command.size * hidden_,
-                                   command.size * stage_.model().hparams().vocabulary_size));
             case Operation::make_cache: {
                 auto cache =
                     KITH_TRY(KvCache::create(stage_.model().hparams(), layers, command.size));
-                caches_.insert_or_assign(step.cache, std::move(cache));
-                return {};
-            }
-            case Operation::truncate: {
-                auto* const cache = find(step.cache);
-                if (cache == nullptr) return fail(Code::not_found, "no such sequence");
-                cache->truncate(command.size);
+                caches_.insert_or_assign(command.step.cache, std::move(cache));
                 return {};
             }
             case Operation::drop:
-                caches_.erase(step.cache);
+                caches_.erase(command.step.cache);
                 return {};
-            case Operation::forward_many:
-                break;
         }
         return fail(Code::internal, "no such operation");
     }
 
     Status run(BorderCommand const& command, LayerRange layers) {
-        auto const& step = command.steps[0];
+        auto const& step = command.step;
         auto const rows = border_.floats(0, step.rows * hidden_);
         if ((command.parts & part_embed) != 0)
             KITH_TRY(stage_.embed(border_.ids(rows.size(), step.rows), rows));
@@ -145,28 +121,6 @@ private:
         auto const done = stage_.forward(*cache, rows, step.position, layers, &cancel);
         if (has_flaw("flaw.lie_number")) rows[1] = std::numeric_limits<float>::quiet_NaN();
         return done;
-    }
-
-    void forward_many(BorderHeader& header) {
-        auto const& command = header.command;
-        std::vector<infer::Stage::Step> steps;
-        std::vector<std::size_t> places;
-        std::size_t row = 0;
-        for (std::size_t i = 0; i < command.size; ++i) {
-            auto const& step = command.steps[i];
-            auto* const cache = find(step.cache);
-            if (cache == nullptr)
-                set_reply(header.replies[i], fail(Code::not_found, "no such sequence"));
-            else
-                steps.push_back({.cache = cache,
-                                 .position = step.position,
-                                 .hidden = border_.floats(row * hidden_, step.rows * hidden_)});
-            if (cache != nullptr) places.push_back(i);
-            row += step.rows;
-        }
-        auto const done =
-            stage_.forward_many(steps, {command.layers_begin, command.layers_end}, &header.cancel);
-        for (std::size_t i = 0; i < done.size(); ++i) set_reply(header.replies[places[i]], done[i]);
     }
 
     KvCache* find(std::uint32_t number) {

@@ -11,7 +11,6 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import swarm
 
@@ -95,6 +94,4 @@ def ends_cleanly(kith):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        sys.argv.append(str(Path(os.environ["KITH_BUILD"]) / "src/app/kith"))
     swarm.main(no_reader, no_core, opt_out, ends_cleanly)

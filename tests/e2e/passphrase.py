@@ -9,9 +9,7 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import swarm
 
@@ -176,6 +174,4 @@ def at_the_terminal(kith):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        sys.argv.append(str(Path(os.environ["KITH_BUILD"]) / "src/app/kith"))
     swarm.main(made_with_one, set_and_removed, readable_by_others, by_descriptor, nobody_to_ask, at_the_terminal)

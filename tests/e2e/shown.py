@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What kith status and kith peers show of the ground they stand on.
 
-  shown.py KITH
+  shown.py [KITH]     default: src/app/kith of $KITH_BUILD
 """
 import swarm
 

@@ -331,9 +331,13 @@ def boomerang(swarm, inference="encrypted_pipeline = true"):
 
 
 def main(*tests):
-    """Runs `tests`, each a function of the path of kith; prints one line per check."""
-    if len(sys.argv) != 2:
+    """Runs `tests`, each a function of the path of kith; prints one line per check.
+
+    The path is the one argument; without it, as tools/claims runs a script, src/app/kith of the folder KITH_BUILD."""
+    build = os.environ.get("KITH_BUILD")
+    if len(sys.argv) > 2 or (len(sys.argv) == 1 and not build):
         raise SystemExit(f"usage: {Path(sys.argv[0]).name} KITH")
+    kith = sys.argv[1] if len(sys.argv) == 2 else str(Path(build) / "src/app/kith")
     # Ctrl-C and ctest's time-out both end in the clearing up of Swarm.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = 0
@@ -341,7 +345,7 @@ def main(*tests):
         with contextlib.suppress(BrokenPipeError):
             started = time.monotonic()
             try:
-                test(sys.argv[1])
+                test(kith)
                 print(f"ok - {test.__doc__.splitlines()[0]} ({time.monotonic() - started:.1f} s)", flush=True)
             except (Failure, AssertionError, subprocess.TimeoutExpired, OSError) as error:
                 failed += 1
