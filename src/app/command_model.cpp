@@ -7,7 +7,9 @@
 #include <charconv>
 #include <filesystem>
 
+#include "app/bench_tables.h"
 #include "app/command_support.h"
+#include "engine/cut_process.h"
 #include "engine/tool_process.h"
 #include "infer/arch/architecture.h"
 #include "infer/model_tool.h"
@@ -29,19 +31,27 @@ ExitCode show(Context const& context, base::Result<std::string> const& document)
     return ExitCode::ok;
 }
 
-// Asks a confined process about the file, and shows its answer.
-template <class Options>
-ExitCode show_from_worker(Context const& context, Options const& options) {
+engine::WorkerProgram worker_program([[maybe_unused]] Context const& context) {
     engine::WorkerProgram program;
 #ifdef KITH_SABOTAGE
     if (auto const names = context.sources.environment.find("KITH_SABOTAGE");
         names != context.sources.environment.end())
         program.environment.push_back("KITH_SABOTAGE=" + names->second);
 #endif
-    auto const answer = engine::ask_worker(program, options);
-    if (!answer) return show(context, std::unexpected(answer.error()));
-    if (answer->landlock_abi == 0)
+    return program;
+}
+
+void note_confinement(Context const& context, int landlock_abi) {
+    if (landlock_abi == 0)
         context.output.note("this kernel has no landlock: the file was read behind seccomp alone");
+}
+
+// Asks a confined process about the file, and shows its answer.
+template <class Options>
+ExitCode show_from_worker(Context const& context, Options const& options) {
+    auto const answer = engine::ask_worker(worker_program(context), options);
+    if (!answer) return show(context, std::unexpected(answer.error()));
+    note_confinement(context, answer->landlock_abi);
     return show(context, answer->document);
 }
 
@@ -175,7 +185,7 @@ public:
         auto const document = infer::model_bench(options_, clock);
         auto const code = show(context, document);
         if (!document || context.output.json()) return code;
-        auto const tables = infer::bench_tables(*document);
+        auto const tables = bench_tables(*document);
         if (!tables) return context.output.fail(tables.error());
         for (auto const* const table : {&tables->speed, &tables->layers}) {
             context.output.line("");
@@ -193,30 +203,35 @@ private:
 class ModelShard final : public Command {
 public:
     explicit ModelShard(CLI::App& parser) {
-        add_file(parser, options_.path);
-        parser.add_option("--output", options_.folder, "Where the shards go; made if missing")
-            ->required();
+        add_file(parser, request_.path);
+        parser.add_option("--output", folder_, "Where the shards go; made if missing")->required();
         auto* const cuts =
-            parser.add_option("--cuts", options_.cuts, "Layers at which shards begin: 0,3,6");
-        parser.add_option("--parts", options_.parts, "Parts of the middle, the two ends apart")
+            parser.add_option("--cuts", request_.rule.cuts, "Layers at which shards begin: 0,3,6");
+        parser
+            .add_option("--parts", request_.rule.parts, "Parts of the middle, the two ends apart")
             ->check(CLI::Range(std::size_t{1}, std::size_t{1024}))
             ->excludes(cuts)
             ->capture_default_str();
     }
     ExitCode run(Context& context) override {
         std::error_code error;
-        std::filesystem::create_directories(options_.folder, error);
+        std::filesystem::create_directories(folder_, error);
         if (error)
             return context.output.fail(
-                {base::Code::io, "cannot create " + options_.folder + ": " + error.message()});
-        options_.progress = [&output = context.output](std::uint64_t done, std::uint64_t total) {
-            output.progress("cutting", done, total);
-        };
-        return show(context, infer::model_shard(options_));
+                {base::Code::io, "cannot create " + folder_ + ": " + error.message()});
+        auto const cut = engine::cut_with_worker(
+            worker_program(context), request_, folder_,
+            [&output = context.output](std::uint64_t done, std::uint64_t total) {
+                output.progress("cutting", done, total);
+            });
+        if (!cut) return show(context, std::unexpected(cut.error()));
+        note_confinement(context, cut->landlock_abi);
+        return show(context, infer::shard_document(cut->manifest, folder_));
     }
 
 private:
-    infer::CutOptions options_;
+    engine::CutRequest request_;
+    std::string folder_;
 };
 
 class ModelSynth final : public Command {

@@ -69,6 +69,10 @@ std::span<infer::TokenId> Border::ids(std::size_t offset, std::size_t count) con
     return {reinterpret_cast<infer::TokenId*>(floats(offset, count).data()), count};
 }
 
+base::MutableByteView Border::bytes() const {
+    return {static_cast<std::uint8_t*>(memory_) + header_bytes, bytes_ - header_bytes};
+}
+
 void sleep_while(std::atomic<std::uint32_t> const& word, std::uint32_t seen,
                  std::chrono::milliseconds at_most) {
     timespec const time{.tv_sec = at_most.count() / 1000,

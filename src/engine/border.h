@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/bytes.h"
 #include "base/file_descriptor.h"
 #include "base/result.h"
 #include "infer/hparams.h"
@@ -81,6 +82,8 @@ public:
     // Asserts that it is inside: callers check sizes against the limits above first.
     [[nodiscard]] std::span<float> floats(std::size_t offset, std::size_t count) const;
     [[nodiscard]] std::span<infer::TokenId> ids(std::size_t offset, std::size_t count) const;
+    // All of the numbers' place, for what is exchanged before the first turn (words_message.h).
+    [[nodiscard]] base::MutableByteView bytes() const;
 
 private:
     Border(void* memory, std::size_t bytes) : memory_(memory), bytes_(bytes) {}

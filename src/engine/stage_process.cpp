@@ -64,7 +64,7 @@ Result<StageProcess> StageProcess::create(WorkerProgram program,
 Status StageProcess::start() {
     auto pair = KITH_TRY(SocketPair::create());
     auto const memory = KITH_TRY(Border::create());
-    StageStart message{.stage = options_.stage};
+    StageStart message{.stage = options_.stage, .wants_words = workers_count_ == 0};
     message.limits.address_space_bytes_max =
         memory_to_compute(files_bytes(files_), options_.caches_bytes_max);
     sandbox::Launch launch{.program = program_.path,
@@ -88,6 +88,10 @@ Status StageProcess::start() {
     auto facts = KITH_TRY(decode_stage_facts(*answer));
     if (facts.model.weight_bytes > files_bytes(files_))
         return fail(Code::corrupt, "the model worker speaks of more weights than the files have");
+    if (auto const size = std::exchange(facts.words_bytes, 0); message.wants_words) {
+        auto const left = KITH_TRY(Border::map(memory.get(), size));
+        words_ = base::to_bytes(left.bytes());  // out of the worker's reach before it is read
+    }
     if (workers_count_ > 0 && !KITH_GUARD("S87.worker_same", are_same(facts, facts_)))
         return fail(Code::corrupt, "the model's files have changed, or its worker says so");
     auto border =

@@ -2,11 +2,11 @@
 // the engine is an error of one call, not the end of the node or the loss of its keys.
 //
 // Steps of sequences give the same bits as infer/stage.h. Caches live in the worker and have
-// numbers. When
-// the worker crashes, is ended by a limit, does not stop when it is told to, or says what cannot
-// be, the running call fails with Code::unavailable and the worker is ended. Its caches are gone
-// then: their numbers give Code::not_found. The next call that needs none starts another worker:
-// at once after the first end, later each time when one end follows another (restart_pause).
+// numbers. When the worker crashes, is ended by a limit, does not stop when it is told to, or says
+// what cannot be, the running call fails with Code::unavailable and the worker is ended. Its caches
+// are gone then: their numbers give Code::not_found. The next call that needs none starts another
+// worker: at once after the first end, later each time when one end follows another
+// (restart_pause).
 #pragma once
 
 #include <chrono>
@@ -67,6 +67,9 @@ public:
 
     [[nodiscard]] infer::ModelInfo const& model() const { return facts_.model; }
     [[nodiscard]] std::size_t kv_size() const { return facts_.kv_size; }  // Hparams::kv_size()
+    // What the files say about text, as the first worker read it: a message for
+    // decode_words(words_message.h). Once.
+    [[nodiscard]] base::Bytes take_words() { return std::move(words_); }
 
     // One step of a sequence in one crossing: token ids or rows in, through `layers`, rows or
     // logits out. The same as embed(), forward() and logits() of infer::Stage one after the other.
@@ -114,7 +117,8 @@ private:
     WorkerProgram program_;
     std::vector<infer::RegularFile> files_;
     StageProcessOptions options_;
-    StageFacts facts_;               // of the first worker; the others say the same
+    StageFacts facts_;  // of the first worker; the others say the same
+    base::Bytes words_;
     sandbox::ChildStarter starter_;  // outlives the worker
     std::optional<Worker> worker_;
     std::uint32_t workers_count_ = 0;

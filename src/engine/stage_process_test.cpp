@@ -12,7 +12,9 @@
 
 #include "base/code_of.h"
 #include "base/temporary_folder.h"
+#include "engine/words_message.h"
 #include "engine/worker_error.h"
+#include "infer/gguf.h"
 #include "infer/model_tool.h"
 
 namespace kith::engine {
@@ -296,6 +298,23 @@ TEST_CASE("S87: a worker that speaks of an unknown error is ended") {
 TEST_CASE("S87: a worker whose model is impossibly large is refused") {
     Bench bench;
     CHECK(code_of(bench.make("flaw.lie_size")) == Code::internal);
+}
+
+TEST_CASE("S87: a worker whose words are impossibly many is refused") {
+    Bench bench;
+    CHECK(code_of(bench.make("flaw.lie_words")) == Code::internal);
+}
+
+TEST_CASE("the words of a model are those of its file, and cost no trust in its worker") {
+    Bench bench;
+    auto const message = bench.stage->take_words();
+    auto const words = decode_words(message).value().value();
+    auto const mapped = infer::MappedFile::open(bench.path).value();
+    CHECK(words.tokens ==
+          infer::read_words(infer::Gguf::parse(mapped.bytes()).value()).value().tokens);
+    CHECK(bench.stage->take_words().empty());  // once
+    auto other = bench.make("flaw.garble_words").value();
+    CHECK(code_of(decode_words(other.take_words())) == Code::internal);
 }
 
 TEST_CASE("a worker stops between layers when it is told to, and goes on afterwards") {

@@ -1,6 +1,7 @@
 #include "engine/stage_start.h"
 
 #include "base/sabotage.h"
+#include "engine/words_message.h"
 #include "engine/worker_error.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
@@ -31,7 +32,8 @@ bool are_possible(StageFacts const& facts) {
            within(model.hidden_size, infer::hidden_size_max) &&
            within(model.vocabulary_size, infer::vocabulary_size_max) &&
            within(model.context_length, infer::context_length_max) &&
-           within(facts.kv_size, infer::heads_count_max * infer::head_size_max);
+           within(facts.kv_size, infer::heads_count_max * infer::head_size_max) &&
+           facts.words_bytes <= words_message_bytes_max;
 }
 
 std::string_view cut(std::string_view text) {
@@ -50,6 +52,7 @@ Result<StageFacts> read_facts(wire::Reader& in) {
     model.context_length = KITH_TRY(in.u64());
     model.weight_bytes = KITH_TRY(in.u64());
     facts.kv_size = KITH_TRY(in.u64());
+    facts.words_bytes = KITH_TRY(in.u64());
     auto const ranges = KITH_TRY(in.u16());
     if (ranges > infer::layers_count_max) return fail(Code::too_large, "too many layers");
     for (std::size_t i = 0; i < ranges; ++i) {
@@ -74,6 +77,7 @@ base::Bytes encode(StageStart const& start) {
         .u64(start.limits.address_space_bytes_max)
         .u64(start.limits.descriptors_max)
         .u64(start.limits.cpu_seconds_max)
+        .u8(start.wants_words ? 1 : 0)
         .u16(static_cast<std::uint16_t>(start.file_sizes.size()));
     for (auto const size : start.file_sizes) out.u64(size);
     return out.take();
@@ -88,6 +92,7 @@ Result<StageStart> decode_stage_start(base::ByteView bytes) {
     start.limits.address_space_bytes_max = KITH_TRY(in.u64());
     start.limits.descriptors_max = KITH_TRY(in.u64());
     start.limits.cpu_seconds_max = KITH_TRY(in.u64());
+    start.wants_words = KITH_TRY(in.u8()) == 1;
     auto const files = KITH_TRY(in.u16());
     for (std::size_t i = 0; i < files; ++i) start.file_sizes.push_back(KITH_TRY(in.u64()));
     KITH_TRY(in.expect_end());
@@ -112,6 +117,7 @@ base::Bytes encode(Result<StageFacts> const& facts) {
         .u64(model.context_length)
         .u64(model.weight_bytes)
         .u64(facts->kv_size)
+        .u64(facts->words_bytes)
         .u16(static_cast<std::uint16_t>(model.layers.size()));
     for (auto const& range : model.layers) out.u64(range.begin).u64(range.end);
     out.prefixed_u16(base::as_bytes(cut(model.architecture)));

@@ -20,6 +20,7 @@ struct StageStart {
     std::vector<std::uint64_t> file_sizes;  // of the descriptors, in their order
     infer::StageOptions stage = {};
     sandbox::Limits limits = {};
+    bool wants_words = false;  // words_message.h, in the shared memory
 };
 
 // Worker to parent, which checks all of it: every size is within the limits of infer/hparams.h.
@@ -27,6 +28,7 @@ struct StageFacts {
     infer::ModelInfo model;
     std::size_t kv_size = 0;  // infer::Hparams::kv_size(), for infer::KvCache::bytes_for
     int landlock_abi = 0;
+    std::size_t words_bytes = 0;  // of the message that is in the shared memory
 };
 
 base::Bytes encode(StageStart const& start);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -12,6 +13,7 @@
 #include "engine/planted_flaw.h"
 #include "engine/stage_start.h"
 #include "engine/stream.h"
+#include "engine/words_message.h"
 #include "infer/finite.h"
 #include "sandbox/child_process.h"
 
@@ -134,6 +136,18 @@ private:
     std::map<std::uint32_t, KvCache> caches_;
 };
 
+// What the file says about text, for the parent; how many bytes it took.
+Result<std::size_t> leave_words(infer::Model const& model) {
+    std::optional<infer::ModelWords> words;
+    if (auto const* const file = model.tokenizer_file(); file != nullptr)
+        words = KITH_TRY(infer::read_words(*file));
+    auto const message = KITH_TRY(encode_words(words));
+    auto const border = KITH_TRY(Border::map(memory_descriptor, message.size()));
+    std::ranges::copy(message, border.bytes().begin());
+    if (has_flaw("flaw.garble_words")) border.bytes()[0] = 0xee;
+    return message.size();
+}
+
 struct Begun {
     StageFacts facts;
     StageWorker worker;
@@ -153,11 +167,13 @@ Result<Begun> begin() {
         StageFacts facts{.model = model->info(),
                          .kv_size = model->hparams().kv_size(),
                          .landlock_abi = held.landlock_abi};
+        if (start.wants_words) facts.words_bytes = KITH_TRY(leave_words(*model));
         auto border = KITH_TRY(Border::map(
             memory_descriptor,
             Border::data_bytes_for(facts.model.hidden_size, facts.model.vocabulary_size)));
         auto stage = KITH_TRY(infer::Stage::create(std::move(model), start.stage));
         if (has_flaw("flaw.lie_context")) facts.model.context_length /= 2;
+        if (has_flaw("flaw.lie_words")) facts.words_bytes = std::size_t{1} << 40U;
         if (has_flaw("flaw.lie_size")) facts.model.hidden_size = std::size_t{1} << 40U;
         return Begun{std::move(facts), StageWorker(std::move(stage), std::move(border))};
     } catch (std::bad_alloc const&) {

@@ -6,7 +6,6 @@
 #include "engine/tool_worker.h"
 #include "engine/worker_memory.h"
 #include "infer/kv_cache.h"
-#include "infer/regular_file.h"
 #include "sandbox/child_process.h"
 
 namespace kith::engine {
@@ -39,8 +38,13 @@ std::string const& path_of(ToolRequest const& request) {
 
 Result<ToolAnswer> ask_worker(WorkerProgram const& program,
                               decltype(ToolRequest::tool) const& tool) {
+    auto const& path = *std::visit([](auto const& options) { return &options.path; }, tool);
+    return ask_worker_of(program, KITH_TRY(infer::open_regular(path)), tool);
+}
+
+Result<ToolAnswer> ask_worker_of(WorkerProgram const& program, infer::RegularFile const& file,
+                                 decltype(ToolRequest::tool) const& tool) {
     ToolRequest request{.tool = tool};
-    auto const file = KITH_TRY(infer::open_regular(path_of(request)));
     request.file_size = file.size;
     request.limits = limits_of(request);
     auto const bytes = KITH_TRY(encode(request));

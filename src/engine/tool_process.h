@@ -4,6 +4,7 @@
 
 #include "engine/tool_request.h"
 #include "engine/worker_program.h"
+#include "infer/regular_file.h"
 
 namespace kith::engine {
 
@@ -13,5 +14,8 @@ namespace kith::engine {
 // kernel cannot confine it.
 base::Result<ToolAnswer> ask_worker(WorkerProgram const& program,
                                     decltype(ToolRequest::tool) const& tool);
+// The same of a file that is open already, whose path in the request is its name for people.
+base::Result<ToolAnswer> ask_worker_of(WorkerProgram const& program, infer::RegularFile const& file,
+                                       decltype(ToolRequest::tool) const& tool);
 
 }  // namespace kith::engine

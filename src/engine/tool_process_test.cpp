@@ -100,7 +100,7 @@ TEST_CASE("a request or an answer that is cut anywhere is refused") {
     CHECK(code_of(decode_tool_answer({})) == Code::internal);
     base::Bytes const no_such_code{1, 200};
     CHECK(code_of(decode_tool_answer(no_such_code)) == Code::internal);
-    base::Bytes const no_such_kind{2, 0, '1'};
+    base::Bytes const no_such_kind{3, 0, '1'};
     CHECK(code_of(decode_tool_answer(no_such_kind)) == Code::internal);
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/sabotage.h"
+#include "engine/cut_message.h"
 #include "engine/worker_error.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
@@ -18,6 +19,7 @@ using base::Result;
 
 constexpr std::uint8_t answer_is_document = 0;
 constexpr std::uint8_t answer_is_error = 1;
+constexpr std::uint8_t answer_is_plan = 2;
 
 // Values of an enum without gaps, from 0.
 template <class Enum>
@@ -45,6 +47,13 @@ void write(wire::Writer& out, infer::LogitsOptions const& options) {
         .u64(options.positions_max);
     out.u32(static_cast<std::uint32_t>(options.tokens.size()));
     for (auto const token : options.tokens) out.u32(static_cast<std::uint32_t>(token));
+}
+
+void write(wire::Writer& out, CutRequest const& request) {
+    out.prefixed_u32(base::as_bytes(request.path))
+        .prefixed_u32(base::as_bytes(request.rule.cuts))
+        .u64(request.rule.parts)
+        .u64(request.rule.layers_per_part);
 }
 
 Result<std::string> read_text(wire::Reader& in) {
@@ -80,6 +89,15 @@ Result<infer::LogitsOptions> read_logits(wire::Reader& in) {
     return options;
 }
 
+Result<CutRequest> read_cut(wire::Reader& in) {
+    CutRequest request;
+    request.path = KITH_TRY(read_text(in));
+    request.rule.cuts = KITH_TRY(read_text(in));
+    request.rule.parts = KITH_TRY(in.u64());
+    request.rule.layers_per_part = KITH_TRY(in.u64());
+    return request;
+}
+
 bool is_json(std::string_view text) {
     boost::system::error_code error;
     (void)boost::json::parse({text.data(), text.size()}, error);
@@ -113,13 +131,19 @@ Result<ToolRequest> decode_tool_request(base::ByteView bytes) {
     if (tool == 0) request.tool = KITH_TRY(read_inspect(in));
     if (tool == 1) request.tool = KITH_TRY(read_tokenize(in));
     if (tool == 2) request.tool = KITH_TRY(read_logits(in));
-    if (tool > 2) return fail(Code::invalid, "no such tool");
+    if (tool == 3) request.tool = KITH_TRY(read_cut(in));
+    if (tool > 3) return fail(Code::invalid, "no such tool");
     KITH_TRY(in.expect_end());
     return request;
 }
 
 base::Bytes encode(Result<ToolAnswer> const& answer) {
     wire::Writer out;
+    if (answer && answer->plan) {
+        out.u8(answer_is_plan).u8(static_cast<std::uint8_t>(answer->landlock_abi));
+        write_plan(out, *answer->plan);
+        return out.take();
+    }
     if (answer) {
         out.u8(answer_is_document).u8(static_cast<std::uint8_t>(answer->landlock_abi));
         return out.bytes(base::as_bytes(answer->document)).take();
@@ -135,6 +159,11 @@ Result<ToolAnswer> decode_tool_answer(base::ByteView bytes) {
     if (kind && *kind == answer_is_error) return std::unexpected(read_error(in));
     auto const landlock_abi = in.u8();
     if (!kind || !landlock_abi) return fail(Code::internal, "no answer");
+    if (*kind == answer_is_plan) {
+        auto plan = read_plan(in);
+        if (!plan || !in.rest().empty()) return fail(Code::internal, "a plan that is none");
+        return ToolAnswer{.plan = *std::move(plan), .landlock_abi = *landlock_abi};
+    }
     auto const text = base::as_text(in.rest());
     if (*kind != answer_is_document || !KITH_GUARD("S87.worker_answer", is_json(text)))
         return fail(Code::internal, "an answer that is no JSON document");

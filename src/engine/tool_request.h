@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "infer/cut_plan.h"
 #include "infer/model_tool.h"
 #include "sandbox/confinement.h"
 
@@ -16,15 +18,22 @@ namespace kith::engine {
 inline constexpr std::size_t tool_request_bytes_max = std::size_t{4} << 20U;
 inline constexpr std::size_t tool_answer_bytes_max = std::size_t{64} << 20U;
 
+struct CutRequest {
+    std::string path = {};
+    infer::CutRule rule = {};
+};
+
 struct ToolRequest {
-    std::variant<infer::InspectOptions, infer::TokenizeOptions, infer::LogitsOptions> tool;
+    std::variant<infer::InspectOptions, infer::TokenizeOptions, infer::LogitsOptions, CutRequest>
+        tool;
     std::uint64_t file_size = 0;
     sandbox::Limits limits = {};
 };
 
 struct ToolAnswer {
-    std::string document = {};  // JSON
-    int landlock_abi = 0;       // what the worker's kernel has; the worker says so
+    std::string document = {};                // JSON; empty where there is
+    std::optional<infer::CutPlan> plan = {};  // that was asked for
+    int landlock_abi = 0;                     // what the worker's kernel has; the worker says so
 };
 
 // Code::too_large when texts and tokens do not fit.

@@ -21,14 +21,23 @@ using base::Result;
 constexpr int socket_descriptor = sandbox::first_descriptor;
 constexpr int file_descriptor = sandbox::first_descriptor + 1;
 
-Result<std::string> call(infer::MappedFile file, infer::InspectOptions const& options) {
-    return infer::model_inspect(std::move(file), options);
+base::Status call(infer::MappedFile file, infer::InspectOptions const& options, ToolAnswer& out) {
+    out.document = KITH_TRY(infer::model_inspect(std::move(file), options));
+    return {};
 }
-Result<std::string> call(infer::MappedFile file, infer::TokenizeOptions const& options) {
-    return infer::model_tokenize(std::move(file), options);
+base::Status call(infer::MappedFile file, infer::TokenizeOptions const& options, ToolAnswer& out) {
+    out.document = KITH_TRY(infer::model_tokenize(std::move(file), options));
+    return {};
 }
-Result<std::string> call(infer::MappedFile file, infer::LogitsOptions const& options) {
-    return infer::model_logits(std::move(file), options);
+base::Status call(infer::MappedFile file, infer::LogitsOptions const& options, ToolAnswer& out) {
+    out.document = KITH_TRY(infer::model_logits(std::move(file), options));
+    return {};
+}
+base::Status call(infer::MappedFile const file, CutRequest const& request, ToolAnswer& out) {
+    out.plan = KITH_TRY(infer::plan_cut(file.bytes(), request.rule));
+    if (has_flaw("flaw.lie_plan"))
+        out.plan->shards.front().front().size = request.path.size() << 40U;
+    return {};
 }
 
 // What an attacker might do who has got control.
@@ -57,8 +66,9 @@ Result<ToolAnswer> answer(ToolRequest const& request, sandbox::Confinement const
     }
     // The standard library's containers throw, and the address space has an end.
     try {
-        out.document = KITH_TRY(std::visit(
-            [&file](auto const& options) { return call(std::move(file), options); }, request.tool));
+        KITH_TRY(
+            std::visit([&](auto const& options) { return call(std::move(file), options, out); },
+                       request.tool));
     } catch (std::bad_alloc const&) {
         return fail(Code::too_large, "the file wants more memory than it may have");
     }

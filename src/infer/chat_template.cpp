@@ -108,9 +108,8 @@ Result<ChatTemplate> ChatTemplate::of_text(std::string_view text, std::string be
     return out;
 }
 
-Result<ChatTemplate> ChatTemplate::create(Gguf const& file, Tokenizer const& tokenizer) {
-    auto const* const value = file.find("tokenizer.chat_template");
-    auto const text = value == nullptr ? std::nullopt : value->as_string();
+Result<ChatTemplate> ChatTemplate::create(ModelWords const& words, Tokenizer const& tokenizer) {
+    auto const& text = words.chat_template;
     if (!text) return fail(Code::not_found, "the model has no chat template");
     auto const text_of = [&](std::optional<TokenId> token) {
         return token ? std::string(tokenizer.token_text(*token)) : std::string();

@@ -16,8 +16,9 @@
 #include "base/result.h"
 #include "infer/chat_family.h"
 #include "infer/chat_message.h"
-#include "infer/gguf.h"
 #include "infer/jinja/template.h"
+#include "infer/model_words.h"
+#include "infer/tokenizer.h"
 
 namespace kith::infer {
 
@@ -25,7 +26,7 @@ class ChatTemplate {
 public:
     // From the metadata of a model. Code::not_found: it has no template. Code::unsupported, with
     // the reason: its template can neither be run nor belongs to a known family.
-    static base::Result<ChatTemplate> create(Gguf const& file, Tokenizer const& tokenizer);
+    static base::Result<ChatTemplate> create(ModelWords const& words, Tokenizer const& tokenizer);
     static base::Result<ChatTemplate> of_text(std::string_view text, std::string begin_text,
                                               std::string end_text);
 

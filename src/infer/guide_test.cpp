@@ -45,7 +45,8 @@ TEST_CASE("the guide model tokenises, computes and answers as its reference says
     }
     auto const model = Model::load_path("models/guide/kith-guide.gguf").value();
     auto const tokenizer = Tokenizer::create(*model->tokenizer_file()).value();
-    auto const chat = ChatTemplate::create(*model->tokenizer_file(), tokenizer).value();
+    auto const chat =
+        ChatTemplate::create(read_words(*model->tokenizer_file()).value(), tokenizer).value();
     CHECK(chat.objection().empty());
     auto const& h = model->hparams();
     LayerRange const all{0, h.layers_count};

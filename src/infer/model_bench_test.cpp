@@ -143,14 +143,6 @@ TEST_CASE("a benchmark tells speeds, shares of the machine's peaks and each laye
         CHECK(layer.at("prompt_ms_per_token").as_double() == doctest::Approx(100.0 / 64));
         CHECK(layer.at("decode_ms_per_token").as_double() == doctest::Approx(100));
     }
-
-    auto const tables = bench_tables(document).value();
-    REQUIRE(tables.speed.size() == 4);
-    CHECK(tables.speed[1][0] == "prompt");
-    CHECK(tables.speed[1][1] == "700.0");
-    CHECK(tables.speed[2][1] == "50.0");
-    REQUIRE(tables.layers.size() == 4);
-    CHECK(tables.layers[3] == std::vector<std::string>{"2", "1.562", "100.000"});
 }
 
 TEST_CASE("without measuring the machine and the layers a benchmark says nothing of them") {
@@ -159,12 +151,6 @@ TEST_CASE("without measuring the machine and the layers a benchmark says nothing
     for (char const* const name : {"machine", "layers", "together"})
         CHECK_FALSE(value.as_object().contains(name));
     CHECK_FALSE(value.at("prompt").as_object().contains("int8_share"));
-    auto const tables = bench_tables(document).value();
-    CHECK(tables.layers.empty());
-    REQUIRE(tables.speed.size() == 3);
-    CHECK(tables.speed[1][2] == "-");
-    CHECK(code_of(bench_tables("[]")) == Code::invalid);
-    CHECK(code_of(bench_tables("{")) == Code::invalid);
 }
 
 TEST_CASE("a benchmark past its limits is refused") {

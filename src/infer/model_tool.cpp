@@ -196,18 +196,12 @@ Result<std::string> model_logits(MappedFile file, LogitsOptions const& options) 
                      {"logits", json::array(run.row.begin(), run.row.end())}});
 }
 
-Result<std::string> model_shard(CutOptions const& options) {
-    ShardOptions const cut{
-        .plan = [&options](std::size_t layers_count) -> Result<std::vector<LayerRange>> {
-            if (!options.cuts.empty()) return parse_cuts(options.cuts, layers_count);
-            return default_shard_plan(layers_count, options.parts);
-        }};
-    auto const manifest = KITH_TRY(cut_model(options.path, options.folder, cut, options.progress));
+Result<std::string> shard_document(Manifest const& manifest, std::string const& folder) {
     json::error_code error;
     auto value = json::parse(write_manifest(manifest), error);
     if (error || !value.is_object()) return fail(Code::internal, "our own manifest is no JSON");
     value.get_object()["id"] = view(model_id(manifest));
-    value.get_object()["folder"] = view(as_utf8(options.folder));
+    value.get_object()["folder"] = view(as_utf8(folder));
     return json::serialize(value);
 }
 

@@ -74,23 +74,9 @@ struct BenchOptions {
     std::function<void(std::size_t done, std::size_t total)> progress = {};
 };
 base::Result<std::string> model_bench(BenchOptions const& options, ports::Clock const& clock);
-// The same for people: rows of cells, the first of each table its heading. `layers` is empty when
-// they were not measured.
-struct BenchTables {
-    std::vector<std::vector<std::string>> speed;
-    std::vector<std::vector<std::string>> layers;
-};
-base::Result<BenchTables> bench_tables(std::string_view document);
 
-// The manifest, with "id" and "folder" added.
-struct CutOptions {
-    std::string path = {};
-    std::string folder = {};  // must exist
-    std::string cuts = {};    // as parse_cuts takes them; empty: ends apart, the middle in `parts`
-    std::size_t parts = 1;
-    Progress progress = {};
-};
-base::Result<std::string> model_shard(CutOptions const& options);
+// The manifest of a model that was cut (cut_plan.h) into `folder`, with "id" and "folder" added.
+base::Result<std::string> shard_document(Manifest const& manifest, std::string const& folder);
 
 // Random weights of a given shape and type, with a small working vocabulary; for tests and
 // planning. Returns {file, size, architecture, type}.

@@ -72,12 +72,6 @@ base::Status verify_shard(base::ByteView bytes, ShardEntry const& entry);
 base::Result<std::shared_ptr<Model const>> load_verified(std::string const& folder,
                                                          std::vector<ShardEntry> const& entries);
 
-struct ShardOptions {
-    // Layer ranges, ascending and without gap, possibly empty at both ends, for a model of so many
-    // layers. Empty: the default_shard_plan.
-    using Plan = std::function<base::Result<std::vector<LayerRange>>(std::size_t layers_count)>;
-    Plan plan = {};
-};
 // [0,0) with the embedding, `parts` ranges as equal as can be, [n,n) with the head: remote members
 // need no end.
 std::vector<LayerRange> default_shard_plan(std::size_t layers_count, std::size_t parts);
@@ -87,10 +81,9 @@ base::Result<std::vector<LayerRange>> parse_cuts(std::string_view cuts, std::siz
 
 using Progress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-// Writes shard_000.gguf ... and manifest.json into `folder`, which must exist; each file is written
-// under another name and renamed when complete. Existing files of the same names are replaced.
-// Code::io also when the model's file becomes shorter meanwhile (infer/source_file.h).
+// Both halves of cut_plan.h in this process, for a file that is trusted.
+struct CutRule;
 base::Result<Manifest> cut_model(std::string const& model_path, std::string const& folder,
-                                 ShardOptions const& options, Progress const& progress = {});
+                                 CutRule const& rule, Progress const& progress = {});
 
 }  // namespace kith::infer

@@ -10,8 +10,8 @@
 #include "base/code_of.h"
 #include "base/temporary_folder.h"
 #include "crypto/blake3.h"
+#include "infer/cut_plan.h"
 #include "infer/model_tool.h"
-#include "infer/source_file.h"
 #include "infer/stage.h"
 #include "infer/synth.h"
 
@@ -45,8 +45,8 @@ SynthShape small(SynthHead head = SynthHead::own) {
             .kv_heads_count = 2};
 }
 
-ShardOptions two_parts() {
-    return {.plan = [](std::size_t layers) { return default_shard_plan(layers, 2); }};
+CutRule two_parts() {
+    return {.parts = 2};
 }
 
 std::vector<float> logits_of(std::vector<std::shared_ptr<Model const>> const& parts,
@@ -116,37 +116,46 @@ TEST_CASE("a model whose file is truncated or replaced while it is cut is an err
     CHECK_FALSE(cut_model(path, folder.path(), {}).has_value());
 }
 
-TEST_CASE("a source file is what was read of it; the rest is zeros and gives no memory away") {
+TEST_CASE("S87: a plan that wants what the file has not, or too much of it, is not carried out") {
     Folder const folder;
-    auto const path = folder.file("large");
-    auto const size = source_head_bytes + 3 * 4096 + 17;
-    {
-        std::ofstream out(path, std::ios::binary);
-        out << 'h';
-        out.seekp(static_cast<std::streamoff>(source_head_bytes + 5000));
-        out << 'x';
-        out.seekp(static_cast<std::streamoff>(size - 1));
-        out << 'e';
-    }
-    auto source = SourceFile::open(path).value();
-    auto const bytes = source.bytes();
-    REQUIRE(bytes.size() == size);
-    CHECK(bytes[0] == 'h');
-    CHECK(bytes[source_head_bytes + 5000] == 0);
-    auto const part = bytes.subspan(source_head_bytes + 4999, 10);
-    REQUIRE(source.load(part));
-    CHECK(part[1] == 'x');
-    REQUIRE(source.load(bytes.last(1)));
-    CHECK(bytes.back() == 'e');
-    source.unload(part);
-    CHECK(part[1] == 0);
-    CHECK(bytes.back() == 'e');
-    source.unload(bytes.first(10));  // the head stays
-    CHECK(bytes[0] == 'h');
-    fs::resize_file(path, source_head_bytes + 4096);
-    CHECK(code_of(source.load(part)) == Code::io);
-    CHECK(code_of(SourceFile::open(folder.path())) == Code::invalid);
-    CHECK(code_of(SourceFile::open(folder.file("none"))) == Code::not_found);
+    auto const path = write_model(folder, small());
+    auto const file = open_regular(path).value();
+    auto const mapped = MappedFile::map(file.file.get(), file.size).value();
+    auto const plan = plan_cut(mapped.bytes(), two_parts()).value();
+    auto const refused = [&](std::function<void(CutPlan&)> const& lie) {
+        auto lying = plan;
+        lie(lying);
+        return code_of(carry_out(lying, file, folder.path(), {})) == Code::corrupt &&
+               !fs::exists(folder.file("manifest.json"));
+    };
+    auto const size = std::uint64_t{file.size};
+    CHECK(refused([&](CutPlan& lie) { lie.shards[1][0].offset = size; }));
+    CHECK(refused([&](CutPlan& lie) { lie.shards[1][0].size = size + 1; }));
+    CHECK(refused([&](CutPlan& lie) { lie.shards[1][0].offset = ~std::uint64_t{0}; }));
+    CHECK(refused([&](CutPlan& lie) {
+        for (int i = 0; i < 3; ++i) lie.shards[1].push_back({.bytes = {}, .size = size});
+    }));
+}
+
+TEST_CASE("a plan whose manifest nobody could read is not carried out") {
+    Folder const folder;
+    auto const path = write_model(folder, small());
+    auto const file = open_regular(path).value();
+    auto const mapped = MappedFile::map(file.file.get(), file.size).value();
+    auto const plan = plan_cut(mapped.bytes(), two_parts()).value();
+    auto const refused = [&](std::function<void(Manifest&)> const& lie) {
+        auto lying = plan;
+        lie(lying.manifest);
+        return code_of(carry_out(lying, file, folder.path(), {})) == Code::corrupt &&
+               !fs::exists(folder.file("manifest.json"));
+    };
+    CHECK(refused([](Manifest& lie) { lie.name = "a\"b"; }));
+    CHECK(refused([](Manifest& lie) { lie.shards[1].layers = {0, 3}; }));
+    CHECK(refused([](Manifest& lie) { lie.shards.pop_back(); }));
+    CHECK(refused([](Manifest& lie) { lie.layers_count = 0; }));
+    auto renamed = plan;  // what a file is called is not the plan's to say
+    renamed.manifest.shards[0].file = "../../secret";
+    CHECK(carry_out(renamed, file, folder.path(), {}).value().shards[0].file == "shard_000.gguf");
 }
 
 TEST_CASE("a model cut anywhere computes the same bits as the whole, head tied or not") {
@@ -156,8 +165,7 @@ TEST_CASE("a model cut anywhere computes the same bits as the whole, head tied o
             Folder const folder;
             auto const path = write_model(folder, small(head));
             auto const plan = parse_cuts(cuts, 4).value();
-            auto const manifest =
-                cut_model(path, folder.path(), {.plan = [&](std::size_t) { return plan; }});
+            auto const manifest = cut_model(path, folder.path(), {.cuts = cuts});
             if (!manifest) FAIL(manifest.error().message);
             auto const whole = Model::load_path(path).value();
             std::vector<std::shared_ptr<Model const>> parts;
@@ -385,7 +393,8 @@ TEST_CASE("the model tool answers in JSON, and says why where it cannot") {
     auto const logits = parse(model_logits({.path = path, .tokens = {1, 2, 3}, .top_k = 3}));
     CHECK(logits.at("logits").as_array().size() == 512);
     CHECK(logits.at("top").as_array().size() == 3);
-    auto const cut = parse(model_shard({.path = path, .folder = folder.path(), .cuts = "0,2,4"}));
+    auto const manifest = cut_model(path, folder.path(), {.cuts = "0,2,4"}).value();
+    auto const cut = parse(shard_document(manifest, folder.path()));
     CHECK(cut.at("shards").as_array().size() == 4);
     CHECK(cut.at("id").as_string().size() == 64);
     CHECK(code_of(model_logits({.path = path, .tokens = {}})) == Code::invalid);

@@ -38,10 +38,14 @@ std::optional<TokenId> special_at(Tokenizer::Vocabulary const& vocabulary, std::
 
 }  // namespace
 
-Result<Tokenizer> Tokenizer::create(Gguf const& file) {
+Result<Tokenizer> Tokenizer::create(ModelWords const& words) {
     auto vocabulary = std::make_unique<Vocabulary>();
-    KITH_TRY(fill_vocabulary(file, *vocabulary));
+    KITH_TRY(fill_vocabulary(words, *vocabulary));
     return Tokenizer(std::move(vocabulary));
+}
+
+Result<Tokenizer> Tokenizer::create(Gguf const& file) {
+    return create(KITH_TRY(read_words(file)));
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Vocabulary const> vocabulary)

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "infer/gguf.h"
 #include "infer/hparams.h"
+#include "infer/model_words.h"
 
 namespace kith::infer {
 
@@ -36,7 +37,10 @@ struct TextPiece {
 // Immutable; thread-safe.
 class Tokenizer {
 public:
-    static base::Result<Tokenizer> create(Gguf const& file);  // copies what it needs
+    // Copies what it needs. Code::invalid or Code::too_large when the lists do not fit together,
+    // Code::unsupported for a family or rules that are not known.
+    static base::Result<Tokenizer> create(ModelWords const& words);
+    static base::Result<Tokenizer> create(Gguf const& file);
     Tokenizer(Tokenizer&&) noexcept;
     Tokenizer& operator=(Tokenizer&&) noexcept;
     ~Tokenizer();

@@ -35,22 +35,19 @@ std::string printable(std::string_view text) {
     return out;
 }
 
-Status read_family(Gguf const& file, Vocabulary& out) {
-    auto const model = KITH_TRY(file.require_string("tokenizer.ggml.model"));
-    if (model == "llama") {
+Status read_family(ModelWords const& words, Vocabulary& out) {
+    if (words.family == "llama") {
         out.family = TokenizerFamily::spm;
         out.add_begin = true;
         out.add_space_prefix = true;
-        auto const* const architecture = file.find("general.architecture");
-        out.markers_take_space = architecture != nullptr && architecture->as_string() == "phi3";
+        out.markers_take_space = words.architecture == "phi3";
         return {};
     }
-    if (model != "gpt2")
-        return fail(Code::unsupported,
-                    "tokenizer model \"" + printable(model) + "\" (llama and gpt2 are supported)");
+    if (words.family != "gpt2")
+        return fail(Code::unsupported, "tokenizer model \"" + printable(words.family) +
+                                           "\" (llama and gpt2 are supported)");
     out.family = TokenizerFamily::bpe;
-    auto const* const pre = file.find("tokenizer.ggml.pre");
-    auto const name = pre == nullptr ? "default" : pre->as_string().value_or("?");
+    auto const name = words.pre.value_or("default");
     auto const rules = find_pre_tokenizer(name);
     if (!rules) return fail(Code::unsupported, "pre-tokenizer \"" + printable(name) + "\"");
     out.pre = *rules;
@@ -60,45 +57,42 @@ Status read_family(Gguf const& file, Vocabulary& out) {
     return {};
 }
 
-Status read_tokens(Gguf const& file, Vocabulary& out) {
-    auto const* const value = file.find("tokenizer.ggml.tokens");
-    auto const texts = value == nullptr ? std::nullopt : value->as_strings();
-    if (!texts || texts->empty())
-        return fail(Code::invalid, "metadata lacks tokenizer.ggml.tokens");
-    if (texts->size() > vocabulary_size_max) return fail(Code::too_large, "too many tokens");
+Status read_tokens(ModelWords const& words, Vocabulary& out) {
+    auto const& texts = words.tokens;
+    if (texts.empty()) return fail(Code::invalid, "metadata lacks tokenizer.ggml.tokens");
+    if (texts.size() > vocabulary_size_max) return fail(Code::too_large, "too many tokens");
     std::size_t bytes = 0;
-    for (auto const text : *texts) {
+    for (auto const text : texts) {
         if (text.size() > tokenizer_token_bytes_max)
             return fail(Code::too_large, "a token is longer than the limit");
         bytes += text.size();
     }
     if (bytes > arena_bytes_max) return fail(Code::too_large, "the vocabulary is too large");
     out.arena.reserve(bytes);
-    out.offsets.reserve(texts->size() + 1);
+    out.offsets.reserve(texts.size() + 1);
     out.offsets.push_back(0);
-    for (auto const text : *texts) {
+    for (auto const text : texts) {
         out.arena += text;
         out.offsets.push_back(static_cast<std::uint32_t>(out.arena.size()));
     }
-    out.kinds.assign(texts->size(), TokenKind::normal);
+    out.kinds.assign(texts.size(), TokenKind::normal);
     // The map's views point into the arena, which from here on neither grows nor moves (see
     // Tokenizer::create).
-    out.by_text.reserve(texts->size());
-    for (std::size_t i = 0; i < texts->size(); ++i)
+    out.by_text.reserve(texts.size());
+    for (std::size_t i = 0; i < texts.size(); ++i)
         out.by_text.emplace(out.text(static_cast<TokenId>(i)), static_cast<TokenId>(i));
     return {};
 }
 
-Status read_kinds(Gguf const& file, Vocabulary& out) {
-    if (auto const* const value = file.find("tokenizer.ggml.token_type"); value != nullptr) {
-        auto const kinds = value->as_integers();
-        if (!kinds || kinds->size() != out.size())
+Status read_kinds(ModelWords const& words, Vocabulary& out) {
+    if (words.kinds) {
+        if (words.kinds->size() != out.size())
             return fail(Code::invalid, "tokenizer.ggml.token_type does not match the tokens");
-        for (std::size_t i = 0; i < kinds->size(); ++i) {
-            auto const kind = (*kinds)[i];
-            if (kind < 0 || kind > static_cast<std::int64_t>(TokenKind::byte))
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            auto const kind = static_cast<TokenKind>((*words.kinds)[i]);
+            if (kind > TokenKind::byte)
                 return fail(Code::invalid, "tokenizer.ggml.token_type holds an unknown type");
-            out.kinds[i] = static_cast<TokenKind>(kind);
+            out.kinds[i] = kind;
         }
     }
     auto const make_control = [&out](std::string_view text) {
@@ -110,25 +104,22 @@ Status read_kinds(Gguf const& file, Vocabulary& out) {
     return {};
 }
 
-Status read_scores(Gguf const& file, Vocabulary& out) {
+Status read_scores(ModelWords const& words, Vocabulary& out) {
     out.scores.assign(out.size(), 0.0F);
-    auto const* const value = file.find("tokenizer.ggml.scores");
-    if (value == nullptr) return {};
-    auto scores = value->as_floats();
-    if (!scores || scores->size() != out.size())
+    if (!words.scores) return {};
+    if (words.scores->size() != out.size())
         return fail(Code::invalid, "tokenizer.ggml.scores does not match the tokens");
     // A NaN would break the order of the queue.
-    if (std::ranges::any_of(*scores, [](float score) { return std::isnan(score); }))
+    if (std::ranges::any_of(*words.scores, [](float score) { return std::isnan(score); }))
         return fail(Code::invalid, "tokenizer.ggml.scores holds no number");
-    out.scores = std::move(*scores);
+    out.scores = *words.scores;
     return {};
 }
 
 // Ranks are the positions in the list. A merge whose parts or result are no tokens can never happen
 // and is skipped.
-Status read_merges(Gguf const& file, Vocabulary& out) {
-    auto const* const value = file.find("tokenizer.ggml.merges");
-    auto const merges = value == nullptr ? std::nullopt : value->as_strings();
+Status read_merges(ModelWords const& words, Vocabulary& out) {
+    auto const& merges = words.merges;
     if (!merges) return fail(Code::invalid, "metadata lacks tokenizer.ggml.merges");
     out.merges.reserve(merges->size());
     std::string joined;
@@ -163,37 +154,31 @@ void read_byte_tokens(Vocabulary& out) {
     }
 }
 
-// A token id in the metadata; out-of-range ones count as absent, as in other readers.
-std::optional<TokenId> read_token(Gguf const& file, char const* key, Vocabulary const& vocabulary,
-                                  std::optional<TokenId> missing) {
-    auto const* const value = file.find(key);
-    if (value == nullptr) return missing && vocabulary.has(*missing) ? missing : std::nullopt;
-    auto const id = value->as_unsigned();
-    if (!id || *id >= vocabulary.size()) return std::nullopt;
-    return static_cast<TokenId>(*id);
+// An id out of range counts as absent, as in other readers; what is absent from the file may have a
+// usual one.
+std::optional<TokenId> token_of(std::optional<std::uint64_t> id, Vocabulary const& vocabulary) {
+    return id && *id < vocabulary.size() ? std::optional(static_cast<TokenId>(*id)) : std::nullopt;
 }
 
-void read_named_tokens(Gguf const& file, Vocabulary& out) {
+void read_named_tokens(ModelWords const& words, Vocabulary& out) {
     bool const spm = out.family == TokenizerFamily::spm;
-    auto const known = [spm](TokenId id) { return spm ? std::optional(id) : std::nullopt; };
-    out.unknown = read_token(file, "tokenizer.ggml.unknown_token_id", out, known(0));
-    out.begin = read_token(file, "tokenizer.ggml.bos_token_id", out, known(1));
-    out.end = read_token(file, "tokenizer.ggml.eos_token_id", out, known(2));
+    auto const named = [&](std::optional<std::uint64_t> id, std::uint64_t usual) {
+        return token_of(id || !spm ? id : std::optional(usual), out);
+    };
+    out.unknown = named(words.unknown, 0);
+    out.begin = named(words.begin, 1);
+    out.end = named(words.end, 2);
     auto const add_end = [&out](std::optional<TokenId> token) {
         if (token) out.answer_ends.push_back(*token);
     };
     add_end(out.end);
-    add_end(read_token(file, "tokenizer.ggml.eot_token_id", out, {}));
-    add_end(read_token(file, "tokenizer.ggml.eom_token_id", out, {}));
+    add_end(token_of(words.end_of_turn, out));
+    add_end(token_of(words.end_of_message, out));
     for (auto const text : answer_end_texts)
         if (auto const token = out.find(text); token && out.kind(*token) == TokenKind::control)
             add_end(token);
-    auto const flag = [&file](char const* key, bool missing) {
-        auto const* const value = file.find(key);
-        return value == nullptr ? missing : value->as_bool().value_or(missing);
-    };
-    out.add_begin = flag("tokenizer.ggml.add_bos_token", out.add_begin) && out.begin.has_value();
-    out.add_space_prefix = spm && flag("tokenizer.ggml.add_space_prefix", out.add_space_prefix);
+    out.add_begin = words.add_begin.value_or(out.add_begin) && out.begin.has_value();
+    out.add_space_prefix = spm && words.add_space_prefix.value_or(out.add_space_prefix);
 }
 
 void index_specials(Vocabulary& out) {
@@ -219,14 +204,14 @@ std::optional<TokenId> Vocabulary::find(std::string_view text) const {
     return found == by_text.end() ? std::nullopt : std::optional(found->second);
 }
 
-Status fill_vocabulary(Gguf const& file, Vocabulary& out) {
-    KITH_TRY(read_family(file, out));
-    KITH_TRY(read_tokens(file, out));
-    KITH_TRY(read_kinds(file, out));
-    if (out.family == TokenizerFamily::spm) KITH_TRY(read_scores(file, out));
-    if (out.family == TokenizerFamily::bpe) KITH_TRY(read_merges(file, out));
+Status fill_vocabulary(ModelWords const& words, Vocabulary& out) {
+    KITH_TRY(read_family(words, out));
+    KITH_TRY(read_tokens(words, out));
+    KITH_TRY(read_kinds(words, out));
+    if (out.family == TokenizerFamily::spm) KITH_TRY(read_scores(words, out));
+    if (out.family == TokenizerFamily::bpe) KITH_TRY(read_merges(words, out));
     read_byte_tokens(out);
-    read_named_tokens(file, out);
+    read_named_tokens(words, out);
     index_specials(out);
     return {};
 }

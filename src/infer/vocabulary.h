@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "infer/model_words.h"
 #include "infer/pretokenize.h"
 #include "infer/tokenizer.h"
 
@@ -88,6 +89,6 @@ char32_t byte_to_character(std::uint8_t byte);
 std::optional<std::uint8_t> character_to_byte(char32_t point);
 
 // Fills an empty vocabulary, which must not move afterwards.
-base::Status fill_vocabulary(Gguf const& file, Tokenizer::Vocabulary& out);
+base::Status fill_vocabulary(ModelWords const& words, Tokenizer::Vocabulary& out);
 
 }  // namespace kith::infer

@@ -106,7 +106,9 @@ TEST_CASE(
     auto const rows = prompt_rows(remote.recorder);
     auto const found = invert(model, rows, 1);
     auto const tokenizer = tokenizer_of(*model);
-    auto const chat = infer::ChatTemplate::create(*model->tokenizer_file(), tokenizer).value();
+    auto const chat =
+        infer::ChatTemplate::create(infer::read_words(*model->tokenizer_file()).value(), tokenizer)
+            .value();
     auto const prompt =
         chat.encode(tokenizer, {.messages = {{infer::ChatRole::user, secret}}}, infer::Answer::open)
             .value();

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// A worker program whose first process only has the flaw.
+// A worker program whose first stage only has the flaw.
 struct FlawedOnce {
     base::TemporaryFolder folder;
     engine::WorkerProgram program;
@@ -23,7 +23,8 @@ struct FlawedOnce {
     FlawedOnce(engine::WorkerProgram const& worker, std::string const& flaw) : program(worker) {
         program.path = (folder.path() / "worker").string();
         std::ofstream(program.path)
-            << "#!/bin/sh\nif /bin/mkdir '" << (folder.path() / "once").string()
+            << "#!/bin/sh\ncase \"$*\" in *stage*) ;; *) exec '" << worker.path
+            << "' \"$@\" ;; esac\nif /bin/mkdir '" << (folder.path() / "once").string()
             << "'; then KITH_SABOTAGE=\"$KITH_SABOTAGE," << flaw
             << "\"; export KITH_SABOTAGE; fi 2>/dev/null\nexec '" << worker.path << "' \"$@\"\n";
         std::filesystem::permissions(program.path, std::filesystem::perms::owner_all);

@@ -143,9 +143,9 @@ void Ask::add_model(AddRequest const& request, OnProgress const& progress, OnMod
     };
     pool_.submit(
         ports::Lane::files,
-        [job, request, directory = store_.directory(), tell] {
-            job->folder =
-                cut_into(directory, request.file, request.name, request.layers_per_shard, tell);
+        [job, request, worker = options_.worker, directory = store_.directory(), tell] {
+            job->folder = cut_into(worker, directory, request.file, request.name,
+                                   request.layers_per_shard, tell);
         },
         [this, job, done = std::move(done)] {
             if (!job->folder) return done(std::unexpected(job->folder.error()));

@@ -8,6 +8,8 @@
 #include <map>
 
 #include "base/sabotage.h"
+#include "engine/cut_process.h"
+#include "engine/words_message.h"
 
 namespace kith::ask {
 
@@ -80,13 +82,13 @@ std::map<std::uint32_t, VerifiedShard> verified_shards(fs::path const& folder,
     return shards;
 }
 
-// Reads the vocabulary and the chat template in this process (docs/threat-model.md).
-base::Status load_tokenizer(base::ByteView shard, LoadedModel& out,
-                            std::vector<std::string>& warnings) {
-    auto const file = KITH_TRY(infer::Gguf::parse(shard));
-    if (file.find("tokenizer.ggml.tokens") == nullptr) return {};
-    out.tokenizer.emplace(KITH_TRY(infer::Tokenizer::create(file)));
-    auto chat = infer::ChatTemplate::create(file, *out.tokenizer);
+// What the worker read out of shard 0.
+base::Status load_words(base::ByteView message, LoadedModel& out,
+                        std::vector<std::string>& warnings) {
+    auto const words = KITH_TRY(engine::decode_words(message));
+    if (!words) return {};
+    out.tokenizer.emplace(KITH_TRY(infer::Tokenizer::create(*words)));
+    auto chat = infer::ChatTemplate::create(*words, *out.tokenizer);
     if (!chat) {
         out.chat_objection = chat.error().message;
     } else {
@@ -133,8 +135,6 @@ base::Result<LoadedModelPtr> load_model(fs::path const& folder, LoadOptions cons
                     folder.string() + "/manifest.json is not the manifest of this model");
     auto shards = verified_shards(folder, loaded->manifest, warnings);
     if (shards.empty()) return loaded;
-    if (auto const first = shards.find(0); first != shards.end())
-        KITH_TRY(load_tokenizer(first->second.bytes.bytes(), *loaded, warnings));
     std::vector<infer::RegularFile> files;
     for (auto& [index, shard] : shards) {
         loaded->shards.push_back(index);
@@ -143,6 +143,8 @@ base::Result<LoadedModelPtr> load_model(fs::path const& folder, LoadOptions cons
     loaded->stage =
         KITH_TRY(ConfinedStage::create(options.worker, std::move(files), options.stage));
     KITH_TRY(check_same(loaded->manifest, loaded->shards, *loaded->stage));
+    auto const words = loaded->stage->take_words();
+    if (loaded->shards.front() == 0) KITH_TRY(load_words(words, *loaded, warnings));
     return loaded;
 }
 
@@ -152,35 +154,26 @@ void sweep_later(ports::Pool& pool, LoadedModelPtr model) {
         ports::Lane::own, [model = std::move(model)] { model->stage->sweep(); }, [] {});
 }
 
-namespace {
-
-// Both ends alone, so that no member who helps with the middle ever needs one of them; the middle
-// in equal parts.
-std::vector<infer::LayerRange> shard_plan(std::size_t layers, std::size_t layers_per_shard) {
-    constexpr std::size_t parts_default = 8;
-    auto const parts = layers_per_shard == 0 ? std::min(parts_default, layers)
-                                             : (layers + layers_per_shard - 1) / layers_per_shard;
-    return infer::default_shard_plan(layers, parts);
-}
-
-}  // namespace
-
-base::Result<fs::path> cut_into(fs::path const& models, fs::path const& file,
-                                std::string const& name, std::size_t layers_per_shard,
-                                infer::Progress const& progress) {
+base::Result<fs::path> cut_into(engine::WorkerProgram const& worker, fs::path const& models,
+                                fs::path const& file, std::string const& name,
+                                std::size_t layers_per_shard, infer::Progress const& progress) {
     if (!name.empty() && !infer::sanitize_path_component(name))  // not after an hour of work
         return fail(Code::invalid, "a model cannot be called \"" + name +
                                        "\": letters, digits, '.', '_' and '-' only");
+    constexpr std::size_t parts_default = 8;  // of the middle, at most one for each layer
     auto const building = models / ".building";
     std::error_code error;
     fs::remove_all(building, error);
     fs::create_directories(building, error);
     if (error) return fail(Code::io, building.string() + " cannot be made: " + error.message());
     auto const cut = [&]() -> base::Result<fs::path> {
-        auto manifest = KITH_TRY(infer::cut_model(
-            file.string(), building.string(),
-            {.plan = [&](std::size_t layers) { return shard_plan(layers, layers_per_shard); }},
-            progress));
+        // Both ends alone, so that no member who helps with the middle ever needs one of them.
+        engine::CutRequest const request{
+            .path = file.string(),
+            .rule = {.parts = parts_default, .layers_per_part = layers_per_shard}};
+        auto manifest =
+            KITH_TRY(engine::cut_with_worker(worker, request, building.string(), progress))
+                .manifest;
         if (!name.empty() && name != manifest.name) {
             manifest.name = name;
             KITH_TRY(write_file(building / "manifest.json", infer::write_manifest(manifest)));

@@ -53,10 +53,12 @@ base::Result<LoadedModelPtr> load_model(std::filesystem::path const& folder,
 // Has the compute thread free the caches of sequences that nobody holds any more.
 void sweep_later(ports::Pool& pool, LoadedModelPtr model);
 
-// Worker: cuts `file` into shards, hashes them and puts them under their model id into `models`.
+// Worker: has `file` cut into shards, hashes them and puts them under their model id into `models`.
+// The file is read by a confined process.
 // Built in a folder beside and renamed when complete; takes the place of the same model if it is
 // there already. `name` empty: the file's own.
-base::Result<std::filesystem::path> cut_into(std::filesystem::path const& models,
+base::Result<std::filesystem::path> cut_into(engine::WorkerProgram const& worker,
+                                             std::filesystem::path const& models,
                                              std::filesystem::path const& file,
                                              std::string const& name, std::size_t layers_per_shard,
                                              infer::Progress const& progress);

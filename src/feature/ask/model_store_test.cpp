@@ -32,8 +32,8 @@ TEST_CASE(
 
 TEST_CASE("a name that no model can have is refused before anything is cut") {
     base::TemporaryFolder const folder;
-    auto const cut = cut_into(folder.path(), folder.path() / "there-is-no-such-file", "my model", 0,
-                              [](std::uint64_t, std::uint64_t) {});
+    auto const cut = cut_into({}, folder.path(), folder.path() / "there-is-no-such-file",
+                              "my model", 0, [](std::uint64_t, std::uint64_t) {});
     REQUIRE_FALSE(cut.has_value());
     CHECK(cut.error().code == base::Code::invalid);
     CHECK(cut.error().message.find("my model") != std::string::npos);
