@@ -19,6 +19,7 @@
 #include "api/http_door.h"
 #include "app/log.h"
 #include "app/passphrase.h"
+#include "app/reported_rng.h"
 #include "app/version.h"
 #include "crypto/constant_time.h"
 #include "crypto/secret.h"
@@ -45,7 +46,7 @@ using base::fail;
 namespace {
 
 base::Result<identity::Identity> open_identity(Settings const& settings, Daemon::Mode mode,
-                                               io::OsRng& rng, io::OsClock const& clock) {
+                                               ports::Rng& rng, io::OsClock const& clock) {
     identity::PassphraseSource passphrases{
         .ask = [&] { return ask_passphrase(settings.passphrases.current); }, .make = {}};
     if (settings.passphrase)
@@ -166,7 +167,8 @@ private:
     boost::asio::io_context context_{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
         context_.get_executor()};
-    io::OsRng rng_;
+    io::OsRng os_rng_;
+    ReportedRng rng_{os_rng_, [this](std::string const& line) { log_.line(line); }};
     io::OsClock clock_;
     std::optional<identity::Identity> identity_;
     std::unique_ptr<io::SqliteStore> store_;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/sabotage.h"
 #include "crypto/constant_time.h"
+#include "crypto/seal_witness.h"
 
 namespace kith::crypto {
 
@@ -14,6 +15,9 @@ using base::fail;
 namespace detail {
 struct CipherContext {
     EVP_CIPHER_CTX* evp;
+#ifdef KITH_SABOTAGE
+    std::uint64_t witnessed_key = 0;
+#endif
 };
 void CipherContextDeleter::operator()(CipherContext* context) const {
     EVP_CIPHER_CTX_free(context->evp);  // wipes the key schedule
@@ -59,7 +63,7 @@ std::unexpected<base::Error> library_failed() {
 }  // namespace
 
 Aead::Aead(Algorithm algorithm, AeadKey const& key)
-    : context_(new detail::CipherContext{EVP_CIPHER_CTX_new()}) {
+    : context_(new detail::CipherContext{.evp = EVP_CIPHER_CTX_new()}) {
     EVP_CIPHER const* cipher = nullptr;
     switch (algorithm) {
         case Algorithm::chacha20_poly1305:
@@ -74,6 +78,9 @@ Aead::Aead(Algorithm algorithm, AeadKey const& key)
     KITH_ASSERT(context_->evp != nullptr);
     KITH_ASSERT(EVP_CipherInit_ex(context_->evp, cipher, nullptr, key.view().data(), nullptr,
                                   encrypt) == 1);
+#ifdef KITH_SABOTAGE
+    context_->witnessed_key = witnessed_key(key);
+#endif
 }
 
 base::Status Aead::seal(AeadNonce const& nonce, base::ByteView associated_data,
@@ -88,6 +95,9 @@ base::Status Aead::seal(AeadNonce const& nonce, base::ByteView associated_data,
         EVP_CIPHER_CTX_ctrl(evp, EVP_CTRL_AEAD_GET_TAG, to_int(aead_tag_bytes),
                             out.last(aead_tag_bytes).data()) != 1)
         return library_failed();
+#ifdef KITH_SABOTAGE
+    witness_seal(context_->witnessed_key, nonce);
+#endif
     return {};
 }
 

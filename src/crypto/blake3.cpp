@@ -167,7 +167,7 @@ base::ByteView Blake3::whole_chunks(base::ByteView bytes) {
     while (bytes.size() > lanes * blake3_chunk_bytes && chunks_done_ % lanes == 0) {
         auto chunks =
             std::bit_floor(std::min(batch_chunks, (bytes.size() - 1) / blake3_chunk_bytes));
-        // A power of two; `%` would be a division, which tests/constant_time forbids in this library.
+        // A power of two; `%` would be a division, which tests/constant_time forbids here.
         while ((chunks_done_ & (chunks - 1)) != 0) chunks /= 2;
         std::array<Words, batch_chunks> values;
         hash_inputs(kernel_,

@@ -324,7 +324,7 @@ void Node::poll_coordinator(base::Instant now) {
     if (peer == nullptr || !peer->channel || !peer->channel->ready() || !registry_->poll_due(now))
         return;
     membership::Nonce nonce;
-    if (!edges_.rng.fill(nonce)) return;
+    if (!edges_.rng.fill(nonce)) return;  // asked again soon; app/reported_rng.h tells the user
     wire::v1::Control control;
     auto* request = control.mutable_list_request();
     request->set_nonce(base::to_text(nonce));

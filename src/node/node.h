@@ -256,6 +256,8 @@ private:
     void note_join_refused(std::string const& sentence);
     base::Result<JoinAnswer> answer_join(base::ByteView frame, AuthenticatedPeer const& peer);
     void seat(ports::ConnectionId id, base::Instant now);
+    base::Status tell_epoch(proto::membership::VerifiedMember const& member);
+    void tell_untold();
     base::Result<wire::v1::EpochSecret> epoch_for(identity::RootId const& root,
                                                   crypto::X25519PublicKey const& static_key);
     base::Status take_epoch(wire::v1::EpochSecret const& offered);

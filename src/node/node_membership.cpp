@@ -138,6 +138,8 @@ std::uint64_t Node::known_counter() const {
 }
 
 void Node::keep_membership(base::Instant now) {
+    bool const forgets = KITH_GUARD("P19.tell_again", false);  // never, but in a twin of the test
+    if (coordinator_ && !forgets) tell_untold();
     auto const unix_now = edges_.clock.unix_now();
     // An identity out of a backup has bindings behind it that others have seen: it goes above them.
     bool const is_due = edges_.identity.needs_renewal(unix_now) ||
@@ -396,6 +398,22 @@ base::Result<wire::v1::EpochSecret> Node::epoch_for(identity::RootId const& root
     return message;
 }
 
+base::Status Node::tell_epoch(membership::VerifiedMember const& member) {
+    if (!is_ready(member.node_id())) return fail(Code::unavailable, "not connected");
+    wire::v1::Control control;
+    *control.mutable_epoch_secret() = KITH_TRY(epoch_for(member.root_id(), member.static_key()));
+    return send(member.node_id(), control);
+}
+
+// Whom a lack of randomness or a full queue kept from being told. Who has no session any more asks
+// when its next one does not come about.
+void Node::tell_untold() {
+    std::erase_if(upkeep_.untold, [this](identity::RootId const& root) {
+        auto const* const member = registry_->list()->find(root);
+        return member == nullptr || !is_ready(member->node_id()) || tell_epoch(*member);
+    });
+}
+
 base::Status Node::take_epoch(wire::v1::EpochSecret const& offered) {
     if (coordinator_ || offered.epoch() == swarm_->epoch) return {};
     if (!KITH_GUARD("P19.epoch_rollback", offered.epoch() > swarm_->epoch))
@@ -444,6 +462,7 @@ base::Result<Kicked> Node::kick(std::string_view who, base::Instant now) {
     KITH_TRY(edges_.rng.fill(secret.mutable_view()));
     KITH_TRY(replace_secret(std::move(secret), swarm_->epoch + 1));
     upkeep_.epoch_signature.clear();
+    upkeep_.untold.clear();
     KITH_TRY(coordinator_->remove(member.root_id(), edges_.clock.unix_now()));
     auto const published = publish_list(now);
     cut_off(member.node_id(), now);  // even when its list is refused here
@@ -454,14 +473,9 @@ base::Result<Kicked> Node::kick(std::string_view who, base::Instant now) {
                   .epoch = swarm_->epoch};
     for (auto const& other : registry_->list()->members()) {
         if (other.is_operator() || other.root_id() == member.root_id()) continue;
-        auto const told = [&]() -> base::Status {
-            if (!is_ready(other.node_id())) return fail(Code::unavailable, "not connected");
-            wire::v1::Control control;
-            *control.mutable_epoch_secret() =
-                KITH_TRY(epoch_for(other.root_id(), other.static_key()));
-            return send(other.node_id(), control);
-        }();
+        bool const told = tell_epoch(other).has_value();
         ++(told ? kicked.told_count : kicked.left_count);
+        if (!told && is_ready(other.node_id())) upkeep_.untold.push_back(other.root_id());
     }
     edges_.log("member " + kicked.node.to_short() + ": removed from the swarm");
     return kicked;

@@ -8,6 +8,7 @@
 #include "identity/contexts.h"
 #include "node/membership/coordinator.h"
 #include "node/node.h"
+#include "node/peers/peer_channel.h"
 
 using namespace kith;
 using namespace kith::node;
@@ -90,9 +91,9 @@ struct FixedClock final : ports::Clock {
     [[nodiscard]] base::UnixTime unix_now() const override { return base::UnixTime{1'800'000'000}; }
 };
 
-identity::Identity new_identity() {
+identity::Identity new_identity(std::uint8_t value = 3) {
     crypto::Secret<identity::identity_random_bytes> random;
-    std::ranges::fill(random.mutable_view(), std::uint8_t{3});
+    std::ranges::fill(random.mutable_view(), value);
     return identity::Identity::create(random, FixedClock().unix_now()).value();
 }
 
@@ -151,6 +152,51 @@ TEST_CASE("no invite is signed, shown or stored when any of its draws fails") {
         CHECK(founder.store.invite_rows.empty());
     }
     CHECK(draws == 3);  // token, signature, salt
+}
+
+TEST_CASE("no session begins, and nothing is sent, when a draw for its keys or its proof fails") {
+    enum class Who { offers, answers };
+    auto const ada = new_identity(3);
+    auto const bo = new_identity(4);
+    auto const secret = crypto::Secret<32>(base::ByteArray<32>{9});
+    for (auto const broken : {Who::offers, Who::answers}) {
+        std::size_t draws = 0;
+        for (; draws < draws_max; ++draws) {
+            FailingRng ada_rng(broken == Who::offers ? draws : draws_max);
+            FailingRng bo_rng(broken == Who::answers ? draws : draws_max);
+            auto const end = [&](auto const& self, auto const& peer, FailingRng& rng) {
+                return PeerChannel({.self = self,
+                                    .rng = rng,
+                                    .swarm_id = {{1}},
+                                    .swarm_secret = secret,
+                                    .peer = {.node = peer.node_id(),
+                                             .static_key = peer.static_public_key(),
+                                             .root = peer.root_public_key()}},
+                                   FixedClock().now());
+            };
+            auto from_ada = end(ada, bo, ada_rng);
+            auto from_bo = end(bo, ada, bo_rng);
+            auto const carry = [](PeerChannel& from, PeerChannel& to) -> base::Status {
+                auto const bytes = base::to_bytes(from.outgoing());
+                from.taken(bytes.size());
+                return to.feed(bytes, FixedClock().now());
+            };
+            auto const session = [&]() -> base::Status {
+                KITH_TRY(from_ada.offer(FixedClock().now()));
+                while (!from_ada.outgoing().empty() || !from_bo.outgoing().empty()) {
+                    KITH_TRY(carry(from_ada, from_bo));
+                    KITH_TRY(carry(from_bo, from_ada));
+                }
+                return {};
+            }();
+            if (session) break;
+            CHECK(session.error().code == Code::io);
+            auto const& failed = broken == Who::offers ? from_ada : from_bo;
+            CHECK_FALSE(failed.ready());
+            CHECK(failed.outgoing().empty());
+        }
+        CHECK(draws == 4);  // ephemeral key, two for the KEM, the signature of the proof
+    }
 }
 
 TEST_CASE("two signatures of the root over one message differ, and both are good") {

@@ -26,6 +26,9 @@ Chance Chance::split(std::uint64_t purpose) const {
 }
 
 base::Status SeededRng::fill(base::MutableByteView out) {
+    if (draws_left_ && *draws_left_ == 0)
+        return base::fail(base::Code::io, "the generator of this machine has failed");
+    if (draws_left_) --*draws_left_;
     std::uint64_t word = 0;
     for (std::size_t i = 0; i < out.size(); ++i) {
         if (i % 8 == 0) word = chance_.next();

@@ -5,6 +5,8 @@
 // one place does not shift every other.
 #pragma once
 
+#include <optional>
+
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -28,14 +30,20 @@ private:
     std::uint64_t state_;
 };
 
-// What a machine in the simulation takes for the randomness of its system. Never fails.
+// What a machine in the simulation takes for the randomness of its system.
 class SeededRng final : public ports::Rng {
 public:
     explicit SeededRng(std::uint64_t seed) : chance_(seed) {}
+    // Code::io once the draws that fail_after() has left are used up; never without it.
     base::Status fill(base::MutableByteView out) override;
+    void fail_after(std::size_t draws) { draws_left_ = draws; }
+    void heal() { draws_left_.reset(); }
+    // Draws that fail_after() has left.
+    [[nodiscard]] std::optional<std::size_t> draws_left() const { return draws_left_; }
 
 private:
     Chance chance_;
+    std::optional<std::size_t> draws_left_;
 };
 
 }  // namespace kith::sim

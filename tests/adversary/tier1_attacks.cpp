@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/code_of.h"
@@ -136,6 +137,35 @@ TEST_CASE("S2: a session gets a new key every ten minutes, and goes on talking")
         keys.insert(ends.key_of_last_frame());
     }
     CHECK(keys.size() == 7);
+}
+
+TEST_CASE("S2: a session gets a new key when half of its frames are used up, whoever talks") {
+    constexpr std::uint64_t frames_max = 64;
+    for (bool const lower_talks : {true, false}) {
+        Ends ends;
+        ends.frames_per_key_max = frames_max;
+        ends.connect();
+        REQUIRE(ends.settle().has_value());
+        auto& talker = lower_talks ? ends.lower() : (&ends.lower() == &ends.a ? ends.b : ends.a);
+        auto& listener = &talker == &ends.a ? ends.b : ends.a;
+        std::set<std::uint32_t> keys;
+        for (int i = 0; i < 1000; ++i) {
+            auto const words = base::to_bytes(base::as_bytes(std::to_string(i)));
+            REQUIRE(talker.channel->send(Lane::control, words).has_value());
+            REQUIRE(ends.carry(talker, listener).has_value());
+            keys.insert(ends.key_of_last_frame());
+            REQUIRE(ends.run_for(500ms).has_value());
+        }
+        REQUIRE(listener.heard.size() == 1000);  // none was lost on the way from key to key
+        for (int i = 0; i < 1000; ++i)
+            CHECK(listener.heard[static_cast<std::size_t>(i)] == std::to_string(i));
+        CHECK(keys.size() >= 2 * 1000 / frames_max);
+        std::map<std::uint32_t, std::uint64_t> frames_of_key;
+        for (auto const& frame : ends.tape)
+            if (!is_exchange(frame))
+                ++frames_of_key[base::load_be<std::uint32_t>(base::ByteView(frame).subspan(1, 4))];
+        for (auto const& [key, count] : frames_of_key) CHECK(count <= frames_max);
+    }
 }
 
 TEST_CASE("S2: the other side offers when the one whose turn it is does not, and nobody for ever") {

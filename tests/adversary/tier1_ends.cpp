@@ -36,7 +36,8 @@ void Ends::start(End& self, End const& peer) {
             .swarm_secret = self.secret,
             .peer = {.node = peer.identity.node_id(),
                      .static_key = peer.claimed_static.value_or(peer.identity.static_public_key()),
-                     .root = peer.identity.root_public_key()}},
+                     .root = peer.identity.root_public_key()},
+            .frames_per_key_max = frames_per_key_max},
         now);
 }
 

@@ -34,6 +34,7 @@ class Ends {
 public:
     End a{31}, b{32};
     base::Instant now{std::chrono::hours(1)};
+    std::uint64_t frames_per_key_max = proto::session::frames_per_key_max;  // before start()
     // Everything that went over the stream; the answer says whether a frame arrives.
     std::vector<base::Bytes> tape;
     std::function<bool(base::Bytes const&)> arrives = [](auto const&) { return true; };

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 #include "base/declassify.h"
@@ -170,41 +171,46 @@ void check_encodings() {
     require(from_base64 && same(*from_base64, key_again.view()), "base64url");
 }
 
-// IKpsk2, the pattern of the sessions: static, ephemeral and pre-shared keys are secret.
-void check_noise() {
+// The pattern of the sessions, and the same without ML-KEM: static, ephemeral and pre-shared keys
+// are secret, so are the seed and the randomness of the KEM.
+void check_noise(std::string_view pattern_name, proto::noise::Cipher cipher) {
     using namespace proto::noise;
-    for (auto const cipher : {Cipher::chacha_poly, Cipher::aes_gcm}) {
-        begin(cipher == Cipher::aes_gcm ? "Noise IKpsk2 AESGCM" : "Noise IKpsk2 ChaChaPoly");
-        auto const pattern = find_pattern("IKpsk2").value();
-        auto const initiator_static = secret<32>(10);
-        auto const initiator_ephemeral = secret<32>(11);
-        auto const responder_static = secret<32>(12);
-        auto const responder_ephemeral = secret<32>(13);
-        auto const psk = secret<32>(14);
-        auto const responder_public = crypto::x25519_public_key(responder_static);
-        declassify(responder_public);
-        HandshakeState initiator(Role::initiator, pattern, cipher, {},
-                                 {.static_key = &initiator_static,
-                                  .ephemeral_key = &initiator_ephemeral,
-                                  .remote_static = responder_public,
-                                  .psks = {&psk}});
-        HandshakeState responder(Role::responder, pattern, cipher, {},
-                                 {.static_key = &responder_static,
-                                  .ephemeral_key = &responder_ephemeral,
-                                  .remote_static = {},
-                                  .psks = {&psk}});
-        base::Bytes first, second, payload;
-        require(initiator.write_message(base::as_bytes("one"), first).has_value(), "message 1");
-        declassify(first);
-        require(responder.read_message(first, payload).has_value(), "reads message 1");
-        require(responder.write_message(base::as_bytes("two"), second).has_value(), "message 2");
-        declassify(second);
-        require(initiator.read_message(second, payload).has_value(), "reads message 2");
-        auto const a = initiator.split_keys();
-        auto const b = responder.split_keys();
-        require(same(a.send.view(), b.receive.view()), "the keys agree");
-        require(same(a.receive.view(), b.send.view()), "the keys agree");
-    }
+    std::string name("Noise ");
+    name.append(pattern_name).append(cipher == Cipher::aes_gcm ? " AESGCM" : " ChaChaPoly");
+    ::begin(name.c_str());
+    auto const pattern = find_pattern(pattern_name).value();
+    auto const initiator_static = secret<32>(10);
+    auto const initiator_ephemeral = secret<32>(11);
+    auto const responder_static = secret<32>(12);
+    auto const responder_ephemeral = secret<32>(13);
+    auto const psk = secret<32>(14);
+    auto const kem_seed = secret<64>(15);
+    auto const kem_random = secret<32>(16);
+    auto const responder_public = crypto::x25519_public_key(responder_static);
+    declassify(responder_public);
+    HandshakeState initiator(Role::initiator, pattern, cipher, {},
+                             {.static_key = &initiator_static,
+                              .ephemeral_key = &initiator_ephemeral,
+                              .remote_static = responder_public,
+                              .psks = {&psk},
+                              .kem_seed = &kem_seed});
+    HandshakeState responder(Role::responder, pattern, cipher, {},
+                             {.static_key = &responder_static,
+                              .ephemeral_key = &responder_ephemeral,
+                              .remote_static = {},
+                              .psks = {&psk},
+                              .kem_random = &kem_random});
+    base::Bytes first, second, payload;
+    require(initiator.write_message(base::as_bytes("one"), first).has_value(), "message 1");
+    declassify(first);
+    require(responder.read_message(first, payload).has_value(), "reads message 1");
+    require(responder.write_message(base::as_bytes("two"), second).has_value(), "message 2");
+    declassify(second);
+    require(initiator.read_message(second, payload).has_value(), "reads message 2");
+    auto const a = initiator.split_keys();
+    auto const b = responder.split_keys();
+    require(same(a.send.view(), b.receive.view()), "the keys agree");
+    require(same(a.receive.view(), b.send.view()), "the keys agree");
 }
 
 // ---- leaks on purpose
@@ -254,7 +260,9 @@ int main(int argc, char** argv) {
     check_curves();
     check_symmetric();
     check_encodings();
-    check_noise();
+    for (auto const pattern : {"IKhfs+psk2", "IKpsk2"})
+        for (auto const cipher : {proto::noise::Cipher::chacha_poly, proto::noise::Cipher::aes_gcm})
+            check_noise(pattern, cipher);
     std::puts("constant-time: all checks ran");
     return 0;
 }

@@ -20,14 +20,15 @@ void Invariants::violated(std::string sentence) {
     if (violations_.size() < violations_kept_max) violations_.push_back(std::move(sentence));
 }
 
-void Invariants::on_frame(proto::session::WitnessedFrame const& frame) {
-    using Event = proto::session::WitnessedFrame::Event;
-    bool const is_sealed = frame.event == Event::sealed;
+void Invariants::on_seal(std::uint64_t key, crypto::AeadNonce const& nonce) {
+    if (!sealed_.insert(hash_of(key, nonce)).second)
+        violated("S3: a key and nonce sealed two messages");
+}
+
+void Invariants::on_opened(proto::session::WitnessedFrame const& frame) {
     auto const end = hash_of(static_cast<std::uint64_t>(frame.side), frame.handshake_hash);
     auto const key = hash_of(end, frame.frame.first(proto::session::header_bytes));
-    if ((is_sealed ? sealed_ : opened_).insert(key).second) return;
-    violated(is_sealed ? "S3: a key and counter sealed two frames"
-                       : "P11: a frame was opened twice");
+    if (!opened_.insert(key).second) violated("P11: a frame was opened twice");
 }
 
 void Invariants::on_heard(std::size_t machine, identity::NodeId const& sender, std::uint64_t number,

@@ -1,7 +1,8 @@
 // tests/sim/invariants.h: what must be true after every step of a simulation, seen from outside:
 // nothing here is told to the nodes.
 //
-//   S3   no end of a session seals two frames under one (key, lane, counter)
+//   S3   nobody seals twice under one (key, nonce), in any layer: links, sessions, gossip, wrapped
+//        secrets
 //   P11  no end opens a frame twice, and no message reaches a feature twice, restarts included
 //   P19  a removed member is served by nobody later than 30 s after the coordinator's list said so
 //   P5   the version of the member list never goes back on any machine, restarts included, and who
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "crypto/aead.h"
 #include "identity/node_id.h"
 #include "proto/membership/member_list.h"
 #include "proto/session/witness.h"
@@ -30,7 +32,8 @@ inline constexpr std::size_t violations_kept_max = 8;
 
 class Invariants {
 public:
-    void on_frame(proto::session::WitnessedFrame const& frame);
+    void on_seal(std::uint64_t key, crypto::AeadNonce const& nonce);
+    void on_opened(proto::session::WitnessedFrame const& frame);
     // A message with this number, unique to it, reached the features of `machine`.
     void on_heard(std::size_t machine, identity::NodeId const& sender, std::uint64_t number,
                   base::Instant truth);
@@ -48,14 +51,15 @@ public:
     void violated(std::string sentence);  // any other one
 
     [[nodiscard]] std::vector<std::string> const& violations() const { return violations_; }
-    [[nodiscard]] std::size_t frames_sealed() const { return sealed_.size(); }
+    [[nodiscard]] std::size_t seals() const { return sealed_.size(); }
     [[nodiscard]] std::int64_t lowest_score() const { return lowest_score_; }
     [[nodiscard]] std::size_t messages_heard() const { return heard_.size(); }
     [[nodiscard]] auto const& removed() const { return removed_; }
 
 private:
-    std::unordered_set<std::uint64_t> sealed_, opened_;  // hashes of (key, header)
-    std::unordered_set<std::uint64_t> heard_;            // of (machine, number)
+    std::unordered_set<std::uint64_t> sealed_;  // hashes of (key, nonce)
+    std::unordered_set<std::uint64_t> opened_;  // of (key, header)
+    std::unordered_set<std::uint64_t> heard_;   // of (machine, number)
     std::map<std::size_t, std::uint64_t> versions_;
     std::map<std::size_t, std::set<identity::RootId>> removals_known_;
     std::map<identity::NodeId, base::Instant> removed_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "crypto/seal_witness.h"
+
 namespace kith::simtest {
 
 using namespace std::chrono_literals;
@@ -104,8 +106,9 @@ void Run::plan() {
 
 Report Run::go() {
 #ifdef KITH_SABOTAGE  // only test builds show their frames
-    proto::session::set_witness(
-        [this](proto::session::WitnessedFrame const& frame) { invariants_.on_frame(frame); });
+    proto::session::set_witness([this](auto const& frame) { invariants_.on_opened(frame); });
+    crypto::set_seal_witness(
+        [this](auto const key, auto const& nonce) { invariants_.on_seal(key, nonce); });
 #endif
     plan();
     advance_to(faults_end_);
@@ -114,11 +117,12 @@ Report Run::go() {
     expect_all_well();
 #ifdef KITH_SABOTAGE
     proto::session::set_witness({});
+    crypto::set_seal_witness({});
 #endif
     report_.trace = swarm_.network.trace();
     report_.violations = invariants_.violations();
     report_.simulated = swarm_.clock.now() - start_;
-    report_.frames_sealed = invariants_.frames_sealed();
+    report_.seals = invariants_.seals();
     report_.lowest_score = invariants_.lowest_score();
     report_.messages_heard = invariants_.messages_heard();
     report_.crashes_in_writes = swarm_.crashes_in_writes;

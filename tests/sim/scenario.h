@@ -32,7 +32,7 @@ struct Report {
     std::uint64_t trace = 0;  // hash of everything that was delivered, and when
     std::vector<std::string> violations;
     base::Duration simulated{};
-    std::uint64_t steps = 0, frames_sealed = 0, messages_heard = 0;
+    std::uint64_t steps = 0, seals = 0, messages_heard = 0;
     std::uint64_t ends = 0, crashes_in_writes = 0, cuts = 0, breaks = 0, joins_refused = 0;
     std::uint64_t hostile_dials = 0, replays = 0, removals = 0;
     std::int64_t lowest_score = 0;  // of all, as Score::deviation()

@@ -127,7 +127,7 @@ int run_seed(Arguments const& arguments, std::uint64_t seed, Identities& identit
     total.trace = total.trace * 31 + report.trace;
     total.simulated += report.simulated;
     total.steps += report.steps;
-    total.frames_sealed += report.frames_sealed;
+    total.seals += report.seals;
     total.messages_heard += report.messages_heard;
     total.ends += report.ends;
     total.crashes_in_writes += report.crashes_in_writes;
@@ -160,12 +160,12 @@ int main(int argc, char** argv) {
     auto const count = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
     std::printf(
         "%llu seeds, %d failed; %.0f s simulated in %.1f s (%.0f times real time), %llu steps\n"
-        "%llu frames sealed, %llu messages heard; %llu machines ended, %llu in a write, %llu cuts, "
-        "%llu connections broken, %llu joins refused\n"
+        "%llu messages sealed, %llu heard by features; %llu machines ended, %llu in a write, "
+        "%llu cuts, %llu connections broken, %llu joins refused\n"
         "hostile: %llu dials, %llu replays; %llu members removed; trace %016llx; %.0f MiB\n",
         count(arguments.last - arguments.first + 1), failed, simulated, wall, simulated / wall,
-        count(total.steps), count(total.frames_sealed), count(total.messages_heard),
-        count(total.ends), count(total.crashes_in_writes), count(total.cuts), count(total.breaks),
+        count(total.steps), count(total.seals), count(total.messages_heard), count(total.ends),
+        count(total.crashes_in_writes), count(total.cuts), count(total.breaks),
         count(total.joins_refused), count(total.hostile_dials), count(total.replays),
         count(total.removals), count(total.trace), kilobytes_resident() / 1024);
     return failed == 0 ? 0 : 1;

@@ -3,9 +3,14 @@
 #include <doctest/doctest.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <random>
+
 #include "base/code_of.h"
+#include "base/file_descriptor.h"
 #include "base/temporary_folder.h"
 
 using namespace kith;
@@ -32,6 +37,20 @@ struct TemporaryFile {
     base::TemporaryFolder folder;
     std::filesystem::path path = folder.path() / "state.db";
 };
+
+// A process that redeems one invite for ever, each time for somebody else, and says so each time
+// with a byte in the pipe.
+[[noreturn]] void redeem_for_ever(std::filesystem::path const& file, std::size_t first, int told) {
+    auto opened = io::SqliteStore::open(file);
+    for (auto redeemer = first; opened; ++redeemer) {
+        base::ByteArray<32> who{};
+        base::store_be<std::uint64_t>(base::MutableByteView(who), redeemer);
+        if (!(*opened)->invite_redeem(id(1), who, base::UnixTime{500}, "member", who)) break;
+        std::uint8_t const byte = 1;
+        if (::write(told, &byte, 1) != 1) break;
+    }
+    ::_exit(1);
+}
 
 }  // namespace
 
@@ -156,4 +175,39 @@ TEST_CASE("a file that is no database is refused, not overwritten") {
     fclose(out);
     CHECK(base::code_of(io::SqliteStore::open(file.path)) == base::Code::corrupt);
     CHECK(std::filesystem::file_size(file.path) > 50);
+}
+
+TEST_CASE("P16: a killed process has forgotten no redemption, and none is half there") {
+    TemporaryFile const file;
+    REQUIRE(io::SqliteStore::open(file.path).value()->invite_add(invite(10'000, 0)).has_value());
+    auto const seed = std::random_device{}();
+    CAPTURE(seed);
+    std::mt19937 chance(seed);
+    std::size_t known = 0;  // redemptions that were acknowledged, and one that was perhaps not
+    for (int round = 0; round < 8; ++round) {
+        int ends[2];
+        REQUIRE(::pipe(ends) == 0);
+        base::FileDescriptor const told(ends[0]);
+        auto const child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) redeem_for_ever(file.path, known, ends[1]);
+        ::close(ends[1]);
+        auto const wanted = std::uniform_int_distribution<std::size_t>(1, 40)(chance);
+        std::size_t acknowledged = 0;
+        std::uint8_t byte = 0;
+        while (acknowledged < wanted && ::read(told.get(), &byte, 1) == 1) ++acknowledged;
+        REQUIRE(acknowledged == wanted);
+        ::kill(child, SIGKILL);
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        CHECK(WIFSIGNALED(status));
+        while (::read(told.get(), &byte, 1) == 1) ++acknowledged;  // before the signal arrived
+
+        auto const store = io::SqliteStore::open(file.path).value();
+        auto const uses = store->invites(10).value().front().uses;
+        CHECK(uses >= known + acknowledged);
+        CHECK(uses <= known + acknowledged + 1);
+        CHECK(store->scan("member", 10'000).value().size() == uses);
+        known = uses;
+    }
 }

@@ -33,7 +33,8 @@ struct MembershipUpkeep {
     bool secret_may_be_old = false;  // the last session with the coordinator did not come about
     std::optional<Refresh> refresh;
     base::Bytes epoch_signature;  // of the operator's root, for the present epoch; empty: not yet
-    std::vector<std::string> alarms;  // for `kith status`
+    std::vector<identity::RootId> untold;  // members with a session that lack the present secret
+    std::vector<std::string> alarms;       // for `kith status`
 };
 
 // What `kith peers kick` did.

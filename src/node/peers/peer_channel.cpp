@@ -34,6 +34,7 @@ base::Result<crypto::Secret<N>> draw(ports::Rng& rng) {
 PeerChannel::PeerChannel(Parties const& parties, base::Instant now)
     : parties_(parties),
       peer_root_id_(identity::RootId::of(parties.peer.root)),
+      keyring_(parties.frames_per_key_max),
       offers_since_(now),
       reader_(peer_frame_bytes_max),
       created_(now) {}

@@ -11,8 +11,9 @@
 // (0x10, 0x11, 0x12).
 //
 //   new --offer or answer--> keyed --both roots proved--> ready --> gone (final: any error)
-//                                                          | 10 min: offered again, ready under
-//                                                          | the old key until the new one is used
+//
+// A ready session is offered a new key after 10 minutes, and when half of the frames that a key may
+// seal are used up; it stays ready under the old key until the new one is used.
 //
 // Either side may offer. The lower node id does so after rekey_after, the other one if nothing came
 // by rekey_late. Of two offers that cross, the one of the lower node id counts. An offer that is
@@ -74,6 +75,8 @@ public:
         proto::membership::SwarmId swarm_id;
         crypto::Secret<32> const& swarm_secret;  // outlives the channel
         PeerKeys peer;
+        // At half of it, in any lane, a new key is offered.
+        std::uint64_t frames_per_key_max = proto::session::frames_per_key_max;
     };
     PeerChannel(Parties const& parties, base::Instant now);
 

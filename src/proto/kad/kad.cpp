@@ -289,7 +289,7 @@ Status Kad::import_state(ByteView state, Now now) {
 
 // ---- time ----
 
-// A busy machine, or one without randomness, does it another time.
+// A busy machine, or one without randomness (app/reported_rng.h says so), does it another time.
 void Kad::look_for_somebody(Now now) {
     base::ByteArray<32> random;
     if (!rng_.fill(random)) return;

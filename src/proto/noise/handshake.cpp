@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/declassify.h"
 #include "base/sabotage.h"
 #include "crypto/constant_time.h"
 #include "crypto/hash.h"
@@ -217,6 +218,7 @@ Status HandshakeState::Impl::write_kem_key(Bytes& out) {
 Status HandshakeState::Impl::read_kem_key(ByteView sealed) {
     Bytes key;
     KITH_TRY(symmetric.decrypt_and_hash(sealed, key));
+    base::declassify(key);  // a public key; that it travels sealed hides it from others
     std::ranges::copy(key, remote_kem_key.emplace().begin());
     return {};
 }

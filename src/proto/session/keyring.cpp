@@ -167,10 +167,6 @@ base::Status Keyring::seal(Lane lane, base::ByteView plaintext, base::Bytes& out
     KITH_TRY(state.aead->seal(nonce, header.view(), plaintext, sealed));
     bool const weakened = KITH_GUARD("P8.sealed", false);  // never, but in a twin of the test
     if (weakened) std::ranges::copy(plaintext, sealed.begin());
-    witness({.event = WitnessedFrame::Event::sealed,
-             .handshake_hash = (*newest)->handshake_hash,
-             .side = (*newest)->side,
-             .frame = base::ByteView(out).subspan(start)});
     return {};
 }
 
@@ -201,10 +197,7 @@ base::Result<Opened> Keyring::open(base::ByteView frame, base::Instant now) {
         KITH_TRY(state.aead->open(nonce_of(counter), frame.first(header_bytes),
                                   frame.subspan(header_bytes), plaintext));
     if (counter < frames_max_) state.window.accept(counter);
-    witness({.event = WitnessedFrame::Event::opened,
-             .handshake_hash = entry.handshake_hash,
-             .side = entry.side,
-             .frame = frame});
+    witness({.handshake_hash = entry.handshake_hash, .side = entry.side, .frame = frame});
     if (!entry.may_send) {  // the initiator uses the new key, so it has it: answer under it from
                             // now on
         entry.may_send = true;

@@ -1,7 +1,7 @@
-// proto/session/witness.h: lets a test see every frame that any Keyring of the process seals or
-// opens, to check from outside that no key seals a counter twice and no frame opens twice
-// (tests/sim), and every key, to search memory for it afterwards (tests/adversary). In the product
-// witness() and witness_keys() are nothing.
+// proto/session/witness.h: lets a test see every frame that any Keyring of the process opens, to
+// check from outside that none opens twice (tests/sim), and every key, to search memory for it
+// afterwards (tests/adversary). In the product witness() and witness_keys() are nothing. What is
+// sealed shows crypto/seal_witness.h.
 #pragma once
 
 #include "proto/session/keyring.h"
@@ -13,7 +13,6 @@
 namespace kith::proto::session {
 
 struct WitnessedFrame {
-    enum class Event { sealed, opened } event;
     // Names the end whose keys did it, together with `side`: no two handshakes share a hash unless
     // all their randomness was the same, and then their keys are the same too.
     base::ByteView handshake_hash;
