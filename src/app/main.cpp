@@ -15,6 +15,7 @@
 #include "base/heap.h"
 #include "base/sabotage.h"
 #include "engine/worker_main.h"
+#include "io/nat/router_process.h"
 
 int main(int count, char** argv) {
     kith::base::keep_freed_memory();
@@ -34,6 +35,7 @@ int main(int count, char** argv) {
     google::protobuf::SetLogHandler(nullptr);
     try {
         if (auto const code = kith::engine::worker_main(arguments)) return *code;
+        if (auto const code = kith::io::router_main(arguments)) return *code;
         return static_cast<int>(kith::app::run_command_line(arguments, environment));
     } catch (std::exception const& error) {
         // Only out of memory and bugs of libraries come this far.

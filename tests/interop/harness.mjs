@@ -72,18 +72,25 @@ export const jsNode = (options = {}) => createLibp2p({
   ...options
 })
 
-// js-libp2p's Noise, agreeing no muxer inside the handshake.
-export function noiseWithoutMuxers () {
+// js-libp2p's Noise, announcing its muxers inside the handshake or not. Of each handshake `seen` gets what we announced
+// there, and which muxer js takes from it: none where the muxer is agreed by multistream afterwards.
+export function watchedNoise ({ early, seen = [] }) {
   const make = noise()
   return components => {
     const encrypter = make(components)
     for (const name of ['secureInbound', 'secureOutbound']) {
       const original = encrypter[name].bind(encrypter)
-      encrypter[name] = (connection, options) => original(connection, { ...options, skipStreamMuxerNegotiation: true })
+      encrypter[name] = async (connection, options) => {
+        const secured = await original(connection, early ? options : { ...options, skipStreamMuxerNegotiation: true })
+        seen.push({ announced: secured.remoteExtensions?.streamMuxers ?? [], taken: secured.streamMuxer?.protocol ?? 'none' })
+        return secured
+      }
     }
     return encrypter
   }
 }
+
+export const noiseWithoutMuxers = () => watchedNoise({ early: false })
 
 // Ends the process: with status 0 only when all checks held.
 export function finish () {

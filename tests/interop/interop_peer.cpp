@@ -14,6 +14,7 @@
 // Serves /ipfs/ping/1.0.0, /ipfs/id/1.0.0 and /kith-interop/echo/1.0.0 to everybody. With the
 // argument --many it says nothing of single connections and takes any number. With --kad also
 // /ipfs/kad/1.0.0: it then identifies every peer by itself, and takes the lines of interop_kad.h.
+// With --late-muxer it announces no muxer inside the Noise handshake.
 #include <unistd.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -414,8 +415,11 @@ int run(int argc, char** argv) {
     if (!rng.fill(random.mutable_view())) return 1;
     auto const self = identity::Identity::create(random, clock.unix_now());
     if (!self) return 1;
-    auto host =
-        node::Host::create(*self, rng, {.limits = limits, .accepted_protocols = protocols(mode)});
+    auto const early =
+        option == "--late-muxer" ? node::EarlyMuxer::off : node::EarlyMuxer::announce;
+    auto host = node::Host::create(
+        *self, rng,
+        {.limits = limits, .accepted_protocols = protocols(mode), .early_muxer = early});
     if (!host) return 1;
     asio::io_context context;
     Peer peer(**host, *self, rng, clock, mode);

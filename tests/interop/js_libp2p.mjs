@@ -1,12 +1,13 @@
-// js_libp2p.mjs INTEROP_PEER: js-libp2p dials us and we dial it; then raw sockets misbehave. Prints one line per
-// check and ends with status 0 only when all hold.
+// js_libp2p.mjs INTEROP_PEER: js-libp2p dials us and we dial it, with each side announcing its muxer inside the Noise
+// handshake and not; then raw sockets misbehave. Prints one line per check and ends with status 0 only when all hold.
 import net from 'node:net'
-import { check, finish, jsNode, noiseWithoutMuxers, OurPeer, within } from './harness.mjs'
+import { check, finish, jsNode, OurPeer, watchedNoise, within } from './harness.mjs'
 
 const { multiaddr } = await import('@multiformats/multiaddr')
 
 const ECHO = '/kith-interop/echo/1.0.0'
 const ECHO_BYTES = 8 * 1024 * 1024
+const YAMUX = '/yamux/1.0.0'
 
 function pattern (position) { return (position * 31 + Math.floor(position / 8192)) & 0xff }
 
@@ -41,14 +42,29 @@ async function echoThrough (node, address) {
   return intact && received === ECHO_BYTES
 }
 
-async function jsDialsUs (peer, listening) {
-  const node = await jsNode()
+// Who announces a muxer inside the handshake. Only where both do it is agreed there: had one side another opinion than
+// the other, one would wait for a word of multistream that never comes.
+const EARLY = [true, false].flatMap(js => [true, false].map(ours => ({ js, ours })))
+const nameOf = early => `early muxer of js ${early.js ? 'on' : 'off'}, ours ${early.ours ? 'on' : 'off'}`
+
+function checkMuxer (seen, early) {
+  const name = nameOf(early)
+  check(`we announce a muxer when that is on (${name})`,
+    seen.length === 1 && seen[0].announced.join() === (early.ours ? YAMUX : ''), JSON.stringify(seen))
+  check(`the muxer is agreed ${early.js && early.ours ? 'inside the handshake' : 'by multistream'} (${name})`,
+    seen.length === 1 && seen[0].taken === (early.js && early.ours ? YAMUX : 'none'), JSON.stringify(seen))
+}
+
+async function jsDialsUs (peer, listening, early) {
+  const seen = []
+  const node = await jsNode({ connectionEncrypters: [watchedNoise({ early: early.js, seen })] })
   const identified = new Promise(resolve => node.addEventListener('peer:identify', event => resolve(event.detail)))
   const address = multiaddr(`/ip4/127.0.0.1/tcp/${listening.port}/p2p/${listening.peer}`)
   const connection = await within(node.dial(address), 'dial')
-  check('js dials us and sees our peer id', connection.remotePeer.toString() === listening.peer)
-  check('js negotiated Noise and yamux', connection.encryption === '/noise' && connection.multiplexer === '/yamux/1.0.0',
+  check(`js dials us and sees our peer id (${nameOf(early)})`, connection.remotePeer.toString() === listening.peer)
+  check('js negotiated Noise and yamux', connection.encryption === '/noise' && connection.multiplexer === YAMUX,
     `${connection.encryption} ${connection.multiplexer}`)
+  checkMuxer(seen, early)
   const up = await peer.next('connected')
   check('we see the peer id of js', up.peer === node.peerId.toString() && up.direction === 'inbound')
 
@@ -68,15 +84,17 @@ async function jsDialsUs (peer, listening) {
 }
 
 async function weDialJs (peer, early) {
-  const node = await jsNode(early ? {} : { connectionEncrypters: [noiseWithoutMuxers()] })
+  const seen = []
+  const node = await jsNode({ connectionEncrypters: [watchedNoise({ early: early.js, seen })] })
   await serveEcho(node)
   const port = node.getMultiaddrs()[0].nodeAddress?.().port ?? /tcp\/(\d+)/.exec(node.getMultiaddrs()[0].toString())[1]
-  const name = early ? 'early muxer' : 'muxer by multistream'
+  const name = nameOf(early)
   peer.send(`dial 127.0.0.1 ${port} ${node.peerId.toString()}`)
   const up = await peer.next('connected', 'down')
   check(`we dial js (${name})`, up.event === 'connected' && up.peer === node.peerId.toString(), up.message)
   peer.send('ping 20')
   check(`we ping js 20 times (${name})`, (await peer.next('pinged', 'reset')).count === 20)
+  checkMuxer(seen, early)
   peer.send('identify')
   const found = await peer.next('identified', 'reset')
   check(`we read the identify of js (${name})`, found.event === 'identified' && found.protocols.includes(ECHO) &&
@@ -155,18 +173,26 @@ async function misbehave (peer, listening) {
 }
 
 const [binary] = process.argv.slice(2)
-const peer = new OurPeer(binary)
+const peers = []
 try {
-  const listening = await peer.next('listening')
-  await jsDialsUs(peer, listening)
-  await weDialJs(peer, true)
-  await weDialJs(peer, false)
-  await wrongPeer(peer, listening)
-  await misbehave(peer, listening)
-  await jsDialsUs(peer, listening)  // it still serves
+  for (const ours of [true, false]) {
+    const peer = new OurPeer(binary, ...(ours ? [] : ['--late-muxer']))
+    peers.push(peer)
+    const listening = await peer.next('listening')
+    for (const early of EARLY.filter(one => one.ours === ours)) {
+      await jsDialsUs(peer, listening, early)
+      await weDialJs(peer, early)
+    }
+    if (!ours) continue
+    await wrongPeer(peer, listening)
+    await misbehave(peer, listening)
+    await jsDialsUs(peer, listening, { js: true, ours })  // it still serves
+  }
 } catch (error) {
   check(`no exception (${error.stack})`, false)
 }
-const status = await peer.stop().catch(error => error.message)
-check('we leave no file open', status === 0, `${status}`)
+for (const peer of peers) {
+  const status = await peer.stop().catch(error => error.message)
+  check('we leave no file open', status === 0, `${status}`)
+}
 finish()

@@ -1,5 +1,5 @@
-// relay.mjs RELAY_PEER: circuit relay v2 with js-libp2p in every role: target, dialler and relay. Prints one line per
-// check and ends with status 0 only when all hold.
+// relay.mjs RELAY_PEER: circuit relay v2 with js-libp2p in every role: target, dialler and relay, ours in the others.
+// Prints one line per check and ends with status 0 only when all hold.
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
@@ -176,6 +176,42 @@ async function jsToUsThroughUs (binary) {
   await relay.stop()
 }
 
+async function usToJsThroughUs (binary) {
+  const relay = await new OurPeer(binary, 'unlimited').start()
+  const target = await jsBehind(relay.address)
+  const ours = await new OurPeer(binary, 'refused').start()
+  ours.send(`dial ${relay.address}/p2p-circuit/p2p/${target.peerId}`)
+  let up = await ours.next('connected', 'down')
+  if (up.path === 'direct') up = await ours.next('connected', 'down')  // to the relay itself
+  check('we reach js through our relay', up.path === 'relayed' && up.peer === target.peerId.toString() &&
+    up.direction === 'outbound', JSON.stringify(up))
+  ours.send(`echo ${ECHO_BYTES}`)
+  const echoed = await ours.next('echoed', 'reset', 'down')
+  check('1 MiB from us to js through our relay', echoed.ok === true && echoed.bytes === ECHO_BYTES, JSON.stringify(echoed))
+  await within(target.stop(), 'stop of js')
+  await ours.stop()
+  await relay.stop()
+}
+
+async function usToUsThroughJs (binary) {
+  const relay = await jsRelay({ reservations: { applyDefaultLimit: false } })
+  const [target, ours] = [await new OurPeer(binary, 'refused').start(), await new OurPeer(binary, 'refused').start()]
+  target.send(`dial ${addressOf(relay)}`)
+  await target.next('connected')
+  target.send('reserve')
+  const reserved = await target.next('reserved', 'down')
+  ours.send(`dial ${reserved.address}/p2p/${target.peer}`)
+  let up = await ours.next('connected', 'down')
+  if (up.path === 'direct') up = await ours.next('connected', 'down')  // to the relay itself
+  check('we reach us through the relay of js', up.path === 'relayed' && up.peer === target.peer, JSON.stringify(up))
+  ours.send(`echo ${ECHO_BYTES}`)
+  const echoed = await ours.next('echoed', 'reset', 'down')
+  check('1 MiB from us to us through the relay of js', echoed.ok === true && echoed.bytes === ECHO_BYTES, JSON.stringify(echoed))
+  await ours.stop()
+  await target.stop()
+  await within(relay.stop(), 'stop of js')
+}
+
 async function throughJs (binary) {
   const relay = await jsRelay({ reservations: { applyDefaultLimit: false } })
   const at = addressOf(relay)
@@ -255,7 +291,8 @@ async function refusal (binary) {
 }
 
 const binary = process.argv[2]
-for (const step of [jsToJsThroughUs, jsToUsThroughUs, throughJs, limits, refusal]) {
+const steps = [jsToJsThroughUs, jsToUsThroughUs, usToJsThroughUs, usToUsThroughJs, throughJs, limits, refusal]
+for (const step of steps) {
   try {
     await step(binary)
   } catch (error) {

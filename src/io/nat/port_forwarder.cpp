@@ -7,7 +7,7 @@
 #include <mutex>
 #include <thread>
 
-#include "io/nat/router.h"
+#include "io/nat/router_process.h"
 
 namespace kith::io {
 
@@ -113,7 +113,9 @@ struct PortForwarder::Impl : std::enable_shared_from_this<Impl> {
 };
 
 PortMapper router_port_mapper() {
-    return {.map = Router::map, .release = Router::release};
+    return {.map = [](PortMapping const& wanted) { return map_in_process(wanted); },
+            .release = [](PortMapping const& mapping) { release_in_process(mapping); },
+            .farewell = router_release_patience + std::chrono::seconds(1)};
 }
 
 PortForwarder::PortForwarder(boost::asio::io_context& context, ports::Clock const& clock,

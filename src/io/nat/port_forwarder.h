@@ -16,7 +16,8 @@ class io_context;
 
 namespace kith::io {
 
-// How the router is asked; both block. The product uses Router; a test its own.
+// How the router is asked; both block. The product uses a process (router_process.h), so its main()
+// calls router_main(); a test its own.
 struct PortMapper {
     std::function<base::Result<PortMapping>(PortMapping const&)> map;
     std::function<void(PortMapping const&)> release;

@@ -1,5 +1,9 @@
 // io/nat/router.h: asks the router of the local network for a port: UPnP IGD (libminiupnpc), else
-// NAT-PMP (libnatpmp). Blocks for seconds: only for a thread of its own.
+// NAT-PMP (libnatpmp). The router is the default gateway and nobody else: answers of other devices
+// are ignored, and no request goes elsewhere, whatever a description names.
+//
+// Blocks, for seconds when all is well, and the libraries know no end of an answer that goes on and
+// on: for the process of router_process.h.
 #pragma once
 
 #include "io/nat/port_keeper.h"

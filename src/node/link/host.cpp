@@ -53,6 +53,7 @@ Host::~Host() = default;
 Result<Link> Host::make_link(LinkOptions options, Instant now) {
     auto const ephemeral_key = KITH_TRY(draw_key(rng_));
     options.accepted_protocols = options_.accepted_protocols;
+    options.early_muxer = options_.early_muxer;
     options.handshake_timeout = options_.limits.handshake_timeout;
     return Link(std::move(options), credentials_, ephemeral_key, now);
 }

@@ -55,6 +55,7 @@ struct HostOptions {
     HostLimits limits;
     // What a peer may open before the owner has judged it; see set_accepted_protocols.
     std::vector<std::string> accepted_protocols;
+    EarlyMuxer early_muxer = EarlyMuxer::announce;
 };
 
 struct LinkDown {
