@@ -174,6 +174,13 @@ Result<std::uint64_t> next_varint(ByteView& bytes) {
     return varint->value;
 }
 
+// No address is made here whose binary form others would refuse to read.
+Result<Multiaddr> sendable(Multiaddr address) {
+    if (address.to_bytes().size() > multiaddr_bytes_max)
+        return fail(Code::too_large, "address is too long");
+    return address;
+}
+
 }  // namespace
 
 Status Multiaddr::add(AddressProtocol protocol, Bytes value) {
@@ -196,7 +203,7 @@ Result<Multiaddr> Multiaddr::from_text(std::string_view text) {
         auto value = KITH_TRY(parse_value(row.kind, word));
         KITH_TRY(address.add(row.protocol, std::move(value)));
     }
-    return address;
+    return sendable(std::move(address));
 }
 
 Result<Multiaddr> Multiaddr::from_bytes(ByteView bytes) {
@@ -268,13 +275,13 @@ Result<Multiaddr> Multiaddr::tcp(std::string_view ip, std::uint16_t port) {
 Result<Multiaddr> Multiaddr::with_peer(ByteView multihash) const {
     Multiaddr address = *this;
     KITH_TRY(address.add(AddressProtocol::p2p, base::to_bytes(multihash)));
-    return address;
+    return sendable(std::move(address));
 }
 
 Result<Multiaddr> Multiaddr::with_circuit() const {
     Multiaddr address = *this;
     KITH_TRY(address.add(AddressProtocol::p2p_circuit, {}));
-    return address;
+    return sendable(std::move(address));
 }
 
 std::optional<Multiaddr::Circuit> Multiaddr::circuit() const {

@@ -63,7 +63,7 @@ public:
 
     // "/ip4|ip6/<ip>/tcp/<port>"; `ip` is numeric, else Code::invalid.
     static base::Result<Multiaddr> tcp(std::string_view ip, std::uint16_t port);
-    // This address with "/p2p/<multihash>" behind it; Code::too_large at the component limit.
+    // This address with "/p2p/<multihash>" behind it; Code::too_large at a limit above.
     [[nodiscard]] base::Result<Multiaddr> with_peer(base::ByteView multihash) const;
     // The same with "/p2p-circuit" behind it: reached through the relay that this address names.
     [[nodiscard]] base::Result<Multiaddr> with_circuit() const;

@@ -143,6 +143,17 @@ TEST_CASE("an address has at most sixteen parts") {
     CHECK(Multiaddr::from_text(text + "/tcp/1").error().code == Code::too_large);
 }
 
+// Found by address_fuzz: such an address had a text and no binary form that anybody would read.
+TEST_CASE("a multiaddr has 512 bytes at most, whichever way it is made") {
+    auto const name = [](std::size_t size) { return "/dns4/" + std::string(size, 'a'); };
+    auto const longest = Multiaddr::from_text(name(253) + name(253)).value();
+    CHECK(longest.to_bytes().size() == multiaddr_bytes_max);
+    CHECK(Multiaddr::from_bytes(longest.to_bytes()).value() == longest);
+    CHECK(Multiaddr::from_text(name(253) + name(253) + "/tcp/1").error().code == Code::too_large);
+    CHECK(longest.with_circuit().error().code == Code::too_large);
+    CHECK(longest.with_peer(Bytes(38)).error().code == Code::too_large);
+}
+
 TEST_CASE(
     "an address through a relay is put together and taken apart again, and no other shape is") {
     std::string const relay = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";

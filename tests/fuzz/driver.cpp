@@ -7,6 +7,7 @@
 //   KITH_FUZZ_RUNS   mutations, default 2000        KITH_FUZZ_SEED   default 1, printed
 //   KITH_FUZZ_BYTES  longest input, default 65536   KITH_FUZZ_CRASH  where a killing input is
 //   written
+//   KITH_SABOTAGE    guards to switch off, to see a target fail (base/sabotage.h)
 //
 // The same seed, runs and corpus give the same inputs. An input that kills the process or takes
 // longer than `input_seconds_max` is written to KITH_FUZZ_CRASH (default NAME-crash.bin in the
@@ -26,6 +27,8 @@
 #include <string>
 #include <system_error>
 #include <vector>
+
+#include "base/sabotage.h"
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size);
 extern "C" void __sanitizer_set_death_callback(void (*callback)()) __attribute__((weak));
@@ -238,6 +241,9 @@ void install_crash_handlers(char const* program) {
 
 int main(int argc, char** argv) {
     install_crash_handlers(argv[0]);
+#ifdef KITH_SABOTAGE
+    if (char const* names = std::getenv("KITH_SABOTAGE")) kith::base::sabotage_arm(names);
+#endif
     std::vector<Input> corpus;
     bool single_file = argc == 2 && std::filesystem::is_regular_file(argv[1]);
     for (int i = 1; i < argc; ++i) {
