@@ -170,6 +170,16 @@ TEST_CASE("wrong types, wrong values and broken TOML are errors that name the li
     }
 }
 
+TEST_CASE("text at which the TOML parser gives up is an error of the file, and no crash") {
+    for (auto const* const text : {"[ = 2api]\np = 1\n", "[ =", "[[ = ]]", "[ .a]", "[a. = 1]",
+                                   "\xc3\xa4 = 1", "a\xc3\xa4 = 1", "a = 1 \xc3\xa4", "\xc3\xa4"}) {
+        CAPTURE(text);
+        auto const parsed = parse_config(text, "config.toml");
+        REQUIRE(base::code_of(parsed) == base::Code::invalid);
+        CHECK(parsed.error().message.find("config.toml") != std::string::npos);
+    }
+}
+
 TEST_CASE("a list of addresses is limited") {
     Folder folder;
     auto const listen = [](std::size_t count) {

@@ -1,5 +1,7 @@
 #include "engine/cut_message.h"
 
+#include "engine/read_flag.h"
+
 namespace kith::engine {
 namespace {
 
@@ -20,8 +22,8 @@ Result<ShardEntry> read_entry(wire::Reader& in) {
     ShardEntry out;
     out.layers.begin = KITH_TRY(in.u64());
     out.layers.end = KITH_TRY(in.u64());
-    out.has_embedding = KITH_TRY(in.u8()) == 1;
-    out.has_head = KITH_TRY(in.u8()) == 1;
+    out.has_embedding = KITH_TRY(read_flag(in));
+    out.has_head = KITH_TRY(read_flag(in));
     return out;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/stage_start.h"
 
 #include "base/sabotage.h"
+#include "engine/read_flag.h"
 #include "engine/words_message.h"
 #include "engine/worker_error.h"
 #include "wire/reader.h"
@@ -44,8 +45,8 @@ Result<StageFacts> read_facts(wire::Reader& in) {
     StageFacts facts;
     auto& model = facts.model;
     facts.landlock_abi = KITH_TRY(in.u8());
-    model.has_embedding = KITH_TRY(in.u8()) == 1;
-    model.has_head = KITH_TRY(in.u8()) == 1;
+    model.has_embedding = KITH_TRY(read_flag(in));
+    model.has_head = KITH_TRY(read_flag(in));
     model.layers_count = KITH_TRY(in.u64());
     model.hidden_size = KITH_TRY(in.u64());
     model.vocabulary_size = KITH_TRY(in.u64());
@@ -92,7 +93,7 @@ Result<StageStart> decode_stage_start(base::ByteView bytes) {
     start.limits.address_space_bytes_max = KITH_TRY(in.u64());
     start.limits.descriptors_max = KITH_TRY(in.u64());
     start.limits.cpu_seconds_max = KITH_TRY(in.u64());
-    start.wants_words = KITH_TRY(in.u8()) == 1;
+    start.wants_words = KITH_TRY(read_flag(in));
     auto const files = KITH_TRY(in.u16());
     for (std::size_t i = 0; i < files; ++i) start.file_sizes.push_back(KITH_TRY(in.u64()));
     KITH_TRY(in.expect_end());

@@ -2,7 +2,7 @@
 
 #include <bit>
 
-#include "wire/reader.h"
+#include "engine/read_flag.h"
 #include "wire/writer.h"
 
 namespace kith::engine {
@@ -13,9 +13,6 @@ using base::fail;
 using base::Result;
 using base::Status;
 using infer::ModelWords;
-
-constexpr std::uint8_t is_absent = 0;
-constexpr std::uint8_t is_present = 1;
 
 void write(wire::Writer& out, std::string_view text) {
     out.prefixed_u32(base::as_bytes(text));
@@ -39,7 +36,7 @@ void write(wire::Writer& out, std::vector<float> const& numbers) {
 }
 template <class T>
 void write(wire::Writer& out, std::optional<T> const& value) {
-    out.u8(value ? is_present : is_absent);
+    write(out, value.has_value());
     if (value) write(out, *value);
 }
 
@@ -52,7 +49,7 @@ Status read(wire::Reader& in, std::uint64_t& out) {
     return {};
 }
 Status read(wire::Reader& in, bool& out) {
-    out = KITH_TRY(in.u8()) != 0;
+    out = KITH_TRY(read_flag(in));
     return {};
 }
 // Each item takes at least `item_bytes` of what is left.
@@ -79,7 +76,7 @@ Status read(wire::Reader& in, std::vector<float>& out) {
 }
 template <class T>
 Status read(wire::Reader& in, std::optional<T>& out) {
-    if (KITH_TRY(in.u8()) == is_absent) return {};
+    if (!KITH_TRY(read_flag(in))) return {};
     return read(in, out.emplace());
 }
 
@@ -105,7 +102,7 @@ Status each_field(Words& words, Visit const& visit) {
 
 Result<base::Bytes> encode_words(std::optional<ModelWords> const& words) {
     wire::Writer out;
-    out.u8(words ? is_present : is_absent);
+    write(out, words.has_value());
     if (words)
         KITH_TRY(each_field(*words, [&](auto const& field) {
             write(out, field);
@@ -120,7 +117,7 @@ Result<std::optional<ModelWords>> decode_words(base::ByteView bytes) {
     wire::Reader in(bytes);
     std::optional<ModelWords> words;
     auto const done = [&]() -> Status {
-        if (KITH_TRY(in.u8()) == is_present)
+        if (KITH_TRY(read_flag(in)))
             KITH_TRY(each_field(words.emplace(), [&](auto& field) { return read(in, field); }));
         return in.expect_end();
     }();
