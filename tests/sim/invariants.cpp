@@ -21,8 +21,19 @@ void Invariants::violated(std::string sentence) {
 }
 
 void Invariants::on_seal(std::uint64_t key, crypto::AeadNonce const& nonce) {
-    if (!sealed_.insert(hash_of(key, nonce)).second)
-        violated("S3: a key and nonce sealed two messages");
+    // Every layer counts upward: a nonce above all before it is new, and nothing else should come.
+    auto const field = base::ByteView(nonce).subspan(4);
+    Counters const counters{base::load_be<std::uint64_t>(field),
+                            base::load_le<std::uint64_t>(field)};
+    ++seals_count_;
+    auto const [at, is_first] = sealed_.try_emplace(key, counters);
+    if (is_first) return;
+    auto& highest = at->second;
+    if (counters.big_endian <= highest.big_endian &&
+        counters.little_endian <= highest.little_endian)
+        violated("S3: a key sealed two messages under one nonce, or counted backwards");
+    highest.big_endian = std::max(highest.big_endian, counters.big_endian);
+    highest.little_endian = std::max(highest.little_endian, counters.little_endian);
 }
 
 void Invariants::on_opened(proto::session::WitnessedFrame const& frame) {

@@ -16,6 +16,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -51,13 +52,18 @@ public:
     void violated(std::string sentence);  // any other one
 
     [[nodiscard]] std::vector<std::string> const& violations() const { return violations_; }
-    [[nodiscard]] std::size_t seals() const { return sealed_.size(); }
+    [[nodiscard]] std::size_t seals() const { return seals_count_; }
     [[nodiscard]] std::int64_t lowest_score() const { return lowest_score_; }
     [[nodiscard]] std::size_t messages_heard() const { return heard_.size(); }
     [[nodiscard]] auto const& removed() const { return removed_; }
 
 private:
-    std::unordered_set<std::uint64_t> sealed_;  // hashes of (key, nonce)
+    // By key: the highest counter that its nonces held, read either way round (Noise has both).
+    struct Counters {
+        std::uint64_t big_endian = 0, little_endian = 0;
+    };
+    std::unordered_map<std::uint64_t, Counters> sealed_;
+    std::size_t seals_count_ = 0;
     std::unordered_set<std::uint64_t> opened_;  // of (key, header)
     std::unordered_set<std::uint64_t> heard_;   // of (machine, number)
     std::map<std::size_t, std::uint64_t> versions_;

@@ -36,7 +36,9 @@ void PeerScore::add(PeerId const& peer, std::string ip, Instant) {
     kept.gone_since.reset();
     kept.ip = std::move(ip);
     kept.shares_ip_freely = is_spared(kept.ip);
-    ++connected_per_ip_[kept.ip];
+    auto& count = connected_per_ip_[kept.ip];
+    ++count;
+    kept.at_ip_count = &count;
 }
 
 void PeerScore::remove(PeerId const& peer, Instant now) {
@@ -45,6 +47,7 @@ void PeerScore::remove(PeerId const& peer, Instant now) {
     for (auto& [name, topic] : found->second.topics) left_mesh(peer, name, now);
     auto const at_ip = connected_per_ip_.find(found->second.ip);
     if (--at_ip->second == 0) connected_per_ip_.erase(at_ip);
+    found->second.at_ip_count = nullptr;
     found->second.gone_since = now;  // its address counts no more
     // Good deeds end with the connection, bad ones do not: leaving and coming back is no pardon.
     if (score(peer, now) >= 0) {
@@ -185,7 +188,7 @@ bool PeerScore::is_spared(std::string const& ip) const {
 
 double PeerScore::of_address(Peer const& peer) const {
     if (peer.gone_since || peer.shares_ip_freely) return 0;
-    auto const count = connected_per_ip_.at(peer.ip);
+    auto const count = *peer.at_ip_count;
     if (count <= params_.p6_threshold) return 0;
     auto const surplus = static_cast<double>(count - params_.p6_threshold);
     return params_.p6_weight * surplus * surplus;

@@ -101,6 +101,8 @@ private:
     struct Peer {
         std::string ip;
         bool shares_ip_freely = false;  // params_ spare the address from P6
+        // In connected_per_ip_, while it is connected: looked at for each score.
+        std::size_t const* at_ip_count = nullptr;
         std::optional<base::Instant> gone_since;
         std::map<std::string, Topic> topics;  // only topics of ours: bounded by topics_max
         double owner = 0, behaviour = 0;
