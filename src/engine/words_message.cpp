@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "engine/read_flag.h"
+#include "infer/gguf.h"
 #include "wire/writer.h"
 
 namespace kith::engine {
@@ -55,7 +56,7 @@ Status read(wire::Reader& in, bool& out) {
 // Each item takes at least `item_bytes` of what is left.
 Result<std::size_t> read_count(wire::Reader& in, std::size_t item_bytes) {
     std::size_t const count = KITH_TRY(in.u32());
-    if (count > in.rest().size() / item_bytes)
+    if (count > in.rest().size() / item_bytes || count > infer::gguf_array_items_max)
         return fail(Code::invalid, "a list is longer than its message");
     return count;
 }

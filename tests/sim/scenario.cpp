@@ -1,5 +1,7 @@
 #include "scenario.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "crypto/seal_witness.h"
@@ -132,6 +134,9 @@ Report Run::go() {
         report_.replays = swarm_.hostile->replays_count();
     }
     report_.removals = invariants_.removed().size();
+    report_.heap_bytes = ::mallinfo2().uordblks;
+    for (auto const& machine : swarm_.machines)
+        report_.connection_ends += swarm_.network.connections_count(machine->address);
     return report_;
 }
 

@@ -37,6 +37,9 @@ struct Report {
     std::uint64_t hostile_dials = 0, replays = 0, removals = 0;
     std::int64_t lowest_score = 0;  // of all, as Score::deviation()
     bool was_set_back = false;
+    // At the end, while everything stands: the heap of all machines and what simulates them (0
+    // under sanitizers), and how many ends their connections have.
+    std::uint64_t heap_bytes = 0, connection_ends = 0;
 };
 
 Report run(Scenario const& scenario, Identities& identities);

@@ -137,6 +137,8 @@ int run_seed(Arguments const& arguments, std::uint64_t seed, Identities& identit
     total.hostile_dials += report.hostile_dials;
     total.replays += report.replays;
     total.removals += report.removals;
+    total.heap_bytes = report.heap_bytes;
+    total.connection_ends = report.connection_ends;
     return report.violations.empty() ? 0 : 1;
 }
 
@@ -162,11 +164,13 @@ int main(int argc, char** argv) {
         "%llu seeds, %d failed; %.0f s simulated in %.1f s (%.0f times real time), %llu steps\n"
         "%llu messages sealed, %llu heard by features; %llu machines ended, %llu in a write, "
         "%llu cuts, %llu connections broken, %llu joins refused\n"
-        "hostile: %llu dials, %llu replays; %llu members removed; trace %016llx; %.0f MiB\n",
+        "hostile: %llu dials, %llu replays; %llu members removed; trace %016llx; %.0f MiB, at the "
+        "last end %.0f KiB of heap and %llu ends of connections\n",
         count(arguments.last - arguments.first + 1), failed, simulated, wall, simulated / wall,
         count(total.steps), count(total.seals), count(total.messages_heard), count(total.ends),
         count(total.crashes_in_writes), count(total.cuts), count(total.breaks),
         count(total.joins_refused), count(total.hostile_dials), count(total.replays),
-        count(total.removals), count(total.trace), kilobytes_resident() / 1024);
+        count(total.removals), count(total.trace), kilobytes_resident() / 1024,
+        static_cast<double>(total.heap_bytes) / 1024, count(total.connection_ends));
     return failed == 0 ? 0 : 1;
 }

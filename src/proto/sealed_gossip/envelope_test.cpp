@@ -2,9 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "base/encoding.h"
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
+#include "crypto/seal_witness.h"
 #include "wire/writer.h"
 
 using namespace kith::proto::sealed_gossip;
@@ -143,6 +146,25 @@ TEST_CASE("what a member seals, another opens, with its origin, topic and time")
     CHECK(kith::base::to_text(opened->content()) == "hello");
     CHECK(opened->sealed_at() == noon);
 }
+
+#ifdef KITH_SABOTAGE  // only test builds show what is sealed
+TEST_CASE("S3: whatever one machine seals has a key and nonce of its own, in any topic and epoch") {
+    std::set<std::pair<std::uint64_t, kith::crypto::AeadNonce>> seen;
+    std::size_t seals = 0;
+    kith::crypto::set_seal_witness([&](std::uint64_t key, kith::crypto::AeadNonce const& nonce) {
+        seen.emplace(key, nonce);
+        ++seals;
+    });
+    Bench bench;
+    for (auto const* const topic : {"one", "two"})
+        for (std::int64_t const hours : {0, 1, 2})
+            for (int i = 0; i < 5; ++i)
+                CHECK(bench.sealer.seal_signed(topic, as_bytes("hello"), at(hours * 3600)));
+    kith::crypto::set_seal_witness({});
+    CHECK(seals == 30);
+    CHECK(seen.size() == seals);
+}
+#endif
 
 TEST_CASE("the layout is the one written down: a second implementation makes the same bytes") {
     Bench bench;
