@@ -21,8 +21,13 @@ struct ParserGaveUp {};
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #define TOML_ASSERT(expr) ((expr) ? static_cast<void>(0) : throw ParserGaveUp{})
+// In what is noexcept it ends as an assert() would.
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wterminate"  // in what is noexcept it ends as an assert() would
+#ifdef __clang__
+#pragma GCC diagnostic ignored "-Wexceptions"
+#else
+#pragma GCC diagnostic ignored "-Wterminate"
+#endif
 // clang-format off
 #include <toml++/impl/preprocessor.h>
 #undef TOML_UNREACHABLE
