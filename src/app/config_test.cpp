@@ -251,6 +251,20 @@ TEST_CASE("other host names of the endpoint come from a list, and what could be 
     }
 }
 
+// Found by config_fuzz: toml++ ended the process, or went on where nothing is defined.
+TEST_CASE("no text of a file ends the program") {
+    for (char const* const text :
+         {"[=", "[ = 2api]", "[[[1]]]", "[[[a]]]", "\u00a7 = 1", "a = \u00a7", "\xcc\xaa",
+          "[api]\nkey = \"\"\"\\\n\u00a7\"\"\""}) {
+        auto const entries = parse_config(text, "config.toml");
+        if (!entries) CHECK(entries.error().code == base::Code::invalid);
+    }
+    auto const broken = parse_config("[=", "config.toml");
+    CHECK(broken.error().message == "config.toml is no valid TOML");
+    CHECK(parse_config("[node]\n# \u00e9\nname = \"\u00e9\"", "config.toml").error().code ==
+          base::Code::invalid);  // the key, not the letter
+}
+
 TEST_CASE("the values shown in the default file are the built-in ones") {
     Settings const built_in =
         *load_settings({.config_directory = "/tmp/x", .environment = {}, .flags = {}});
