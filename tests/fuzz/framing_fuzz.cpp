@@ -83,7 +83,8 @@ void walk_fields(ByteView input) {
     }
     KITH_ASSERT(fields_bytes <= input.size());
     libp2p::Identify message;
-    KITH_ASSERT(message.ParseFromArray(input.data(), static_cast<int>(input.size())));
+    // protobuf may refuse what the walk passed (a tag beyond 32 bits): then nothing comes to life.
+    if (!message.ParseFromArray(input.data(), static_cast<int>(input.size()))) return;
     KITH_ASSERT(message.listen_addrs_size() == static_cast<int>(addresses.size()));
     for (int i = 0; i < message.listen_addrs_size(); ++i)
         KITH_ASSERT(base::equal(base::as_bytes(message.listen_addrs(i)),
