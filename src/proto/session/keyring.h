@@ -81,8 +81,9 @@ public:
     Keyring(Keyring&&) noexcept;
     Keyring& operator=(Keyring&&) noexcept;
 
-    // Adds the key a finished handshake made; `side` is this node's part in that handshake. Ids of
-    // one keyring only grow; Code::conflict otherwise.
+    // Adds the key a finished handshake made; `side` is this node's part in that handshake. Its id
+    // is above all that the keyring holds (Code::conflict otherwise); that of a key which was
+    // dropped unused may come again, with other keys behind it.
     base::Status install(std::uint32_t key_id, KeyMaterial const& material, Side side,
                          base::Instant now);
 
