@@ -1,6 +1,6 @@
 // model inspect|tokenize|logits|bench|shard|synth: tools for one GGUF file. They need no node and
-// print JSON; bench prints tables below it, unless --json is given. What only reads a file does so
-// in a confined process (engine/tool_process.h).
+// print JSON; bench prints tables below it, unless --json is given. All but bench have the file
+// read by a confined process (engine/tool_process.h, engine/cut_process.h).
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
@@ -173,6 +174,17 @@ std::optional<toml::parse_result> parse_toml(std::string_view text) {
     }
 }
 
+// The first line at whose end parse_toml() has given up, of a text with which it does: what gives
+// up at a beginning of it also does at every longer one.
+std::size_t line_given_up(std::string_view text) {
+    std::vector<std::size_t> ends;
+    for (std::size_t i = 0; i < text.size(); ++i)
+        if (text[i] == '\n') ends.push_back(i + 1);
+    auto const first = std::ranges::partition_point(
+        ends, [text](std::size_t end) { return parse_toml(text.substr(0, end)).has_value(); });
+    return static_cast<std::size_t>(first - ends.begin()) + 1;
+}
+
 bool inside_git_tree(fs::path const& directory) {
     std::error_code ignored;
     for (auto folder = directory; folder.has_relative_path(); folder = folder.parent_path())
@@ -201,7 +213,9 @@ base::Result<std::optional<std::string>> read_private_file(fs::path const& path,
 base::Result<std::vector<ConfigEntry>> parse_config(std::string_view text, std::string_view name) {
     Place const place(name);
     auto const parsed = parse_toml(text);
-    if (!parsed) return fail(Code::invalid, std::string(name) + " is no valid TOML");
+    if (!parsed)
+        return fail(Code::invalid,
+                    place.at(line_given_up(text)) + "this is no TOML; is a name missing?");
     if (!*parsed) {
         auto const& error = parsed->error();
         return fail(Code::invalid,

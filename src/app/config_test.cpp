@@ -260,7 +260,10 @@ TEST_CASE("no text of a file ends the program") {
         if (!entries) CHECK(entries.error().code == base::Code::invalid);
     }
     auto const broken = parse_config("[=", "config.toml");
-    CHECK(broken.error().message == "config.toml is no valid TOML");
+    CHECK(broken.error().message == "config.toml line 1: this is no TOML; is a name missing?");
+    CHECK(parse_config("[node]\n\n[ = 2]\nx = 1\n", "config.toml")
+              .error()
+              .message.starts_with("config.toml line 3: "));
     CHECK(parse_config("[node]\n# \u00e9\nname = \"\u00e9\"", "config.toml").error().code ==
           base::Code::invalid);  // the key, not the letter
 }

@@ -12,7 +12,7 @@ struct CutAnswer {
     int landlock_abi = 0;  // as in ToolAnswer
 };
 
-// As infer::cut_model, with its errors and those of ask_worker (tool_process.h).
+// The errors of infer::plan_cut and carry_out, and those of ask_worker (tool_process.h).
 base::Result<CutAnswer> cut_with_worker(WorkerProgram const& program, CutRequest const& request,
                                         std::string const& folder,
                                         infer::Progress const& progress = {});

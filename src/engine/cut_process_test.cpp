@@ -3,11 +3,12 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/code_of.h"
 #include "base/temporary_folder.h"
+#include "engine/worker_test_support.h"
+#include "infer/shard_test_support.h"
 
 namespace kith::engine {
 namespace {
@@ -15,13 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using base::Code;
 using base::code_of;
-
-WorkerProgram worker(std::string const& flaw = "none") {
-    char const* const armed = std::getenv("KITH_SABOTAGE");
-    return {.path = ENGINE_WORKER,
-            .environment = {"KITH_SABOTAGE=" + (armed ? std::string(armed) + "," : std::string()) +
-                            flaw}};
-}
 
 struct Bench {
     base::TemporaryFolder folder;

@@ -67,6 +67,8 @@ public:
 
     [[nodiscard]] infer::ModelInfo const& model() const { return facts_.model; }
     [[nodiscard]] std::size_t kv_size() const { return facts_.kv_size; }  // Hparams::kv_size()
+    // Of the worker's kernel, 0 for none: then seccomp alone holds it.
+    [[nodiscard]] int landlock_abi() const { return facts_.landlock_abi; }
     // What the files say about text, as the first worker read it: a message for
     // decode_words(words_message.h). Once.
     [[nodiscard]] base::Bytes take_words() { return std::move(words_); }

@@ -4,7 +4,6 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -14,6 +13,7 @@
 #include "base/temporary_folder.h"
 #include "engine/words_message.h"
 #include "engine/worker_error.h"
+#include "engine/worker_test_support.h"
 #include "infer/gguf.h"
 #include "infer/model_tool.h"
 
@@ -26,13 +26,6 @@ using infer::LayerRange;
 using infer::TokenId;
 
 constexpr std::size_t positions = 600;
-
-WorkerProgram worker(std::string const& flaw, std::string const& path = ENGINE_WORKER) {
-    char const* const armed = std::getenv("KITH_SABOTAGE");
-    return {.path = path,
-            .environment = {"KITH_SABOTAGE=" + (armed ? std::string(armed) + "," : std::string()) +
-                            flaw}};
-}
 
 std::vector<TokenId> some_tokens(std::size_t count) {
     std::vector<TokenId> out;

@@ -173,6 +173,7 @@ Result<Begun> begin() {
             Border::data_bytes_for(facts.model.hidden_size, facts.model.vocabulary_size)));
         auto stage = KITH_TRY(infer::Stage::create(std::move(model), start.stage));
         if (has_flaw("flaw.lie_context")) facts.model.context_length /= 2;
+        if (has_flaw("flaw.no_landlock")) facts.landlock_abi = 0;
         if (has_flaw("flaw.lie_words")) facts.words_bytes = std::size_t{1} << 40U;
         if (has_flaw("flaw.lie_size")) facts.model.hidden_size = std::size_t{1} << 40U;
         return Begun{std::move(facts), StageWorker(std::move(stage), std::move(border))};

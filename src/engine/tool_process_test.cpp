@@ -3,25 +3,17 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <fstream>
 
 #include "base/code_of.h"
 #include "base/temporary_folder.h"
+#include "engine/worker_test_support.h"
 
 namespace kith::engine {
 namespace {
 
 using base::Code;
 using base::code_of;
-
-// With the switches that this run has, and a flaw.
-WorkerProgram worker(std::string const& flaw = "none") {
-    char const* const armed = std::getenv("KITH_SABOTAGE");
-    return {.path = ENGINE_WORKER,
-            .environment = {"KITH_SABOTAGE=" + (armed ? std::string(armed) + "," : std::string()) +
-                            flaw}};
-}
 
 struct File {
     base::TemporaryFolder folder;

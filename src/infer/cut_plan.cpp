@@ -129,10 +129,8 @@ public:
                  ShardEntry& entry) {
         auto file = KITH_TRY(NewFile::create(folder + "/" + entry.file));
         crypto::Blake3 hash;
-        entry.size = 0;
         auto const put = [&](ByteView bytes) -> Status {
             hash.update(bytes);
-            entry.size += bytes.size();
             bytes_done_ += bytes.size();
             KITH_TRY(file.write(bytes));
             if (progress_) progress_(bytes_done_, bytes_total_);
@@ -192,25 +190,32 @@ Manifest manifest_of(Hparams const& hparams, std::vector<LayerRange> const& plan
     return out;
 }
 
-// The bytes of all shards; nullopt when a piece is not in the file, or they are absurdly many: at
-// worst every tensor is copied once, the embedding twice, and each shard has the metadata.
-std::optional<std::uint64_t> bytes_of(CutPlan const& plan, std::size_t file_size) {
+// Gives the shards their names and sizes; false when a piece is not in the file, or they are
+// absurdly many: at worst every tensor is copied once and the embedding twice.
+bool set_sizes(CutPlan const& plan, std::size_t file_size, Manifest& out) {
     std::uint64_t copied = 0;
-    std::uint64_t made = 0;
-    for (auto const& pieces : plan.shards)
-        for (auto const& piece : pieces) {
-            if (piece.size > file_size || piece.offset > file_size - piece.size)
-                return std::nullopt;
+    for (std::size_t i = 0; i < out.shards.size(); ++i) {
+        auto& entry = out.shards[i];
+        entry.file = shard_file_name(i);
+        entry.size = 0;
+        for (auto const& piece : plan.shards[i]) {
+            if (piece.size > file_size || piece.offset > file_size - piece.size) return false;
             copied += piece.size;
-            made += piece.bytes.size();
-            if (copied > 2 * std::uint64_t{file_size}) return std::nullopt;
+            if (copied > 2 * std::uint64_t{file_size}) return false;
+            entry.size += piece.bytes.size() + piece.size;
         }
-    return copied + made;
+        out.total_bytes += entry.size;
+    }
+    return true;
 }
 
-}  // namespace
+// Strict in what a manifest may say, whoever made it up.
+bool is_possible(Manifest const& manifest) {
+    auto const read = parse_manifest(base::as_bytes(write_manifest(manifest)));
+    return read && *read == manifest;
+}
 
-Result<std::vector<LayerRange>> plan_of(CutRule const& rule, std::size_t layers_count) {
+Result<std::vector<LayerRange>> ranges_of(CutRule const& rule, std::size_t layers_count) {
     if (!rule.cuts.empty()) return parse_cuts(rule.cuts, layers_count);
     auto const per_part = rule.layers_per_part;
     auto const parts = per_part == 0
@@ -218,6 +223,8 @@ Result<std::vector<LayerRange>> plan_of(CutRule const& rule, std::size_t layers_
                            : layers_count / per_part + (layers_count % per_part == 0 ? 0 : 1);
     return default_shard_plan(layers_count, parts);
 }
+
+}  // namespace
 
 Result<CutPlan> plan_cut(ByteView bytes, CutRule const& rule) {
     auto const file = KITH_TRY(Gguf::parse(bytes));
@@ -227,7 +234,7 @@ Result<CutPlan> plan_cut(ByteView bytes, CutRule const& rule) {
     // Whatever loads whole also loads in parts; what does not is refused here and not at its
     // members.
     KITH_TRY(Model::load_views({bytes}));
-    auto const ranges = KITH_TRY(plan_of(rule, hparams.layers_count));
+    auto const ranges = KITH_TRY(ranges_of(rule, hparams.layers_count));
     CutPlan out{.manifest = manifest_of(hparams, ranges), .shards = {}};
     Cutter const cutter(bytes, file, hparams);
     for (std::size_t i = 0; i < ranges.size(); ++i)
@@ -240,21 +247,15 @@ Result<Manifest> carry_out(CutPlan const& plan, RegularFile const& file, std::st
     auto manifest = plan.manifest;
     if (manifest.shards.size() != plan.shards.size())
         return fail(Code::corrupt, "a plan to cut whose lists do not fit together");
-    auto const total = bytes_of(plan, file.size);
-    if (!KITH_GUARD("S87.cut_plan", total.has_value()))
+    if (!KITH_GUARD("S87.cut_plan", set_sizes(plan, file.size, manifest)))
         return fail(Code::corrupt, "a plan to cut that does not suit the model's file");
-    ShardWriter writer(file, progress, total.value_or(0));
-    for (std::size_t i = 0; i < manifest.shards.size(); ++i) {
-        manifest.shards[i].file = shard_file_name(i);
-        KITH_TRY(writer.write(plan.shards[i], folder, manifest.shards[i]));
-        manifest.total_bytes += manifest.shards[i].size;
-    }
-    // Strict in what a manifest may say, whoever made it up.
-    auto const text = write_manifest(manifest);
-    if (auto const read = parse_manifest(base::as_bytes(text)); !read || *read != manifest)
+    if (!KITH_GUARD("S87.cut_manifest", is_possible(manifest)))
         return fail(Code::corrupt, "a plan to cut that makes no manifest");
+    ShardWriter writer(file, progress, manifest.total_bytes);
+    for (std::size_t i = 0; i < manifest.shards.size(); ++i)
+        KITH_TRY(writer.write(plan.shards[i], folder, manifest.shards[i]));
     auto out = KITH_TRY(NewFile::create(folder + "/manifest.json"));
-    KITH_TRY(out.write(base::as_bytes(text)));
+    KITH_TRY(out.write(base::as_bytes(write_manifest(manifest))));
     KITH_TRY(out.commit());
     return manifest;
 }

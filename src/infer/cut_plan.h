@@ -21,7 +21,6 @@ struct CutRule {
     std::size_t parts = 1;
     std::size_t layers_per_part = 0;  // not 0: as many parts as that takes, instead of `parts`
 };
-base::Result<std::vector<LayerRange>> plan_of(CutRule const& rule, std::size_t layers_count);
 
 // The next bytes of a shard: some that are here, then some of the model's file.
 struct CutPiece {
@@ -41,8 +40,9 @@ base::Result<CutPlan> plan_cut(base::ByteView file, CutRule const& rule);
 
 // Writes shard_000.gguf ... and manifest.json into `folder`, which must exist; each file is written
 // under another name and renamed when complete. Existing files of the same names are replaced.
-// A plan from a confined process may say anything: Code::corrupt when it is of no possible model
-// or wants bytes that the file has not. Code::io also when the file becomes shorter meanwhile.
+// A plan from a confined process may say anything: Code::corrupt, before anything is written, when
+// it is of no possible model or wants bytes that the file has not. Code::io also when the file
+// becomes shorter meanwhile.
 base::Result<Manifest> carry_out(CutPlan const& plan, RegularFile const& file,
                                  std::string const& folder, Progress const& progress);
 

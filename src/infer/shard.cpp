@@ -5,8 +5,6 @@
 
 #include "base/sabotage.h"
 #include "crypto/blake3.h"
-#include "infer/cut_plan.h"
-#include "infer/mapped_file.h"
 
 namespace kith::infer {
 namespace {
@@ -43,17 +41,6 @@ Status verify_shard(ByteView bytes, ShardEntry const& entry) {
     return {};
 }
 
-Result<std::shared_ptr<Model const>> load_verified(std::string const& folder,
-                                                   std::vector<ShardEntry> const& entries) {
-    std::vector<MappedFile> files;
-    for (auto const& entry : entries) {
-        auto const name = KITH_TRY(sanitize_path_component(entry.file));
-        files.push_back(KITH_TRY(MappedFile::open(std::string(folder).append("/").append(name))));
-        KITH_TRY(verify_shard(files.back().bytes(), entry));
-    }
-    return Model::load(std::move(files));
-}
-
 std::vector<LayerRange> default_shard_plan(std::size_t layers_count, std::size_t parts) {
     parts = std::clamp<std::size_t>(parts, 1, std::max<std::size_t>(layers_count, 1));
     std::vector<LayerRange> plan{{0, 0}};
@@ -80,13 +67,6 @@ Result<std::vector<LayerRange>> parse_cuts(std::string_view cuts, std::size_t la
     }
     KITH_TRY(check_plan(plan, layers_count));
     return plan;
-}
-
-Result<Manifest> cut_model(std::string const& model_path, std::string const& folder,
-                           CutRule const& rule, Progress const& progress) {
-    auto const file = KITH_TRY(open_regular(model_path));
-    auto const bytes = KITH_TRY(MappedFile::map(file.file.get(), file.size));
-    return carry_out(KITH_TRY(plan_cut(bytes.bytes(), rule)), file, folder, progress);
 }
 
 }  // namespace kith::infer

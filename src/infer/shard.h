@@ -68,9 +68,6 @@ std::string model_id(Manifest const& manifest);
 // The gate before Model::load_views: size and hash of exactly these bytes. Code::corrupt. Claim
 // S87.
 base::Status verify_shard(base::ByteView bytes, ShardEntry const& entry);
-// verify_shard for each entry and load from the very same mappings: nothing is read twice by name.
-base::Result<std::shared_ptr<Model const>> load_verified(std::string const& folder,
-                                                         std::vector<ShardEntry> const& entries);
 
 // [0,0) with the embedding, `parts` ranges as equal as can be, [n,n) with the head: remote members
 // need no end.
@@ -80,10 +77,5 @@ std::vector<LayerRange> default_shard_plan(std::size_t layers_count, std::size_t
 base::Result<std::vector<LayerRange>> parse_cuts(std::string_view cuts, std::size_t layers_count);
 
 using Progress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
-
-// Both halves of cut_plan.h in this process, for a file that is trusted.
-struct CutRule;
-base::Result<Manifest> cut_model(std::string const& model_path, std::string const& folder,
-                                 CutRule const& rule, Progress const& progress = {});
 
 }  // namespace kith::infer

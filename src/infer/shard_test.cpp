@@ -10,8 +10,8 @@
 #include "base/code_of.h"
 #include "base/temporary_folder.h"
 #include "crypto/blake3.h"
-#include "infer/cut_plan.h"
 #include "infer/model_tool.h"
+#include "infer/shard_test_support.h"
 #include "infer/stage.h"
 #include "infer/synth.h"
 
@@ -116,46 +116,50 @@ TEST_CASE("a model whose file is truncated or replaced while it is cut is an err
     CHECK_FALSE(cut_model(path, folder.path(), {}).has_value());
 }
 
-TEST_CASE("S87: a plan that wants what the file has not, or too much of it, is not carried out") {
-    Folder const folder;
-    auto const path = write_model(folder, small());
-    auto const file = open_regular(path).value();
-    auto const mapped = MappedFile::map(file.file.get(), file.size).value();
-    auto const plan = plan_cut(mapped.bytes(), two_parts()).value();
-    auto const refused = [&](std::function<void(CutPlan&)> const& lie) {
+// A model, a plan to cut it, and what comes of lies in the plan.
+struct Planned {
+    Folder folder;
+    std::string path = write_model(folder, small());
+    RegularFile file = open_regular(path).value();
+    MappedFile mapped = MappedFile::map(file.file.get(), file.size).value();
+    CutPlan plan = plan_cut(mapped.bytes(), two_parts()).value();
+
+    // Refused before anything is written.
+    bool refuses(std::function<void(CutPlan&)> const& lie) const {
         auto lying = plan;
         lie(lying);
         return code_of(carry_out(lying, file, folder.path(), {})) == Code::corrupt &&
+               !fs::exists(folder.file("shard_000.gguf")) &&
                !fs::exists(folder.file("manifest.json"));
-    };
-    auto const size = std::uint64_t{file.size};
-    CHECK(refused([&](CutPlan& lie) { lie.shards[1][0].offset = size; }));
-    CHECK(refused([&](CutPlan& lie) { lie.shards[1][0].size = size + 1; }));
-    CHECK(refused([&](CutPlan& lie) { lie.shards[1][0].offset = ~std::uint64_t{0}; }));
-    CHECK(refused([&](CutPlan& lie) {
+    }
+};
+
+TEST_CASE("S87: a plan that wants what the file has not, or too much of it, is not carried out") {
+    Planned const planned;
+    auto const size = std::uint64_t{planned.file.size};
+    CHECK(planned.refuses([&](CutPlan& lie) { lie.shards[1][0].offset = size; }));
+    CHECK(planned.refuses([&](CutPlan& lie) { lie.shards[1][0].size = size + 1; }));
+    CHECK(planned.refuses([&](CutPlan& lie) { lie.shards[1][0].offset = ~std::uint64_t{0}; }));
+    CHECK(planned.refuses([&](CutPlan& lie) {
         for (int i = 0; i < 3; ++i) lie.shards[1].push_back({.bytes = {}, .size = size});
     }));
 }
 
-TEST_CASE("a plan whose manifest nobody could read is not carried out") {
-    Folder const folder;
-    auto const path = write_model(folder, small());
-    auto const file = open_regular(path).value();
-    auto const mapped = MappedFile::map(file.file.get(), file.size).value();
-    auto const plan = plan_cut(mapped.bytes(), two_parts()).value();
-    auto const refused = [&](std::function<void(Manifest&)> const& lie) {
-        auto lying = plan;
-        lie(lying.manifest);
-        return code_of(carry_out(lying, file, folder.path(), {})) == Code::corrupt &&
-               !fs::exists(folder.file("manifest.json"));
-    };
-    CHECK(refused([](Manifest& lie) { lie.name = "a\"b"; }));
-    CHECK(refused([](Manifest& lie) { lie.shards[1].layers = {0, 3}; }));
-    CHECK(refused([](Manifest& lie) { lie.shards.pop_back(); }));
-    CHECK(refused([](Manifest& lie) { lie.layers_count = 0; }));
-    auto renamed = plan;  // what a file is called is not the plan's to say
+TEST_CASE("S87: a plan whose manifest nobody could read is not carried out") {
+    Planned const planned;
+    CHECK(planned.refuses([](CutPlan& lie) { lie.manifest.name = "a\"b"; }));
+    CHECK(planned.refuses([](CutPlan& lie) { lie.manifest.shards[1].layers = {0, 3}; }));
+    CHECK(planned.refuses([](CutPlan& lie) { lie.manifest.layers_count = 0; }));
+}
+
+TEST_CASE(
+    "a plan with a list too many is not carried out, and names of files are not its to give") {
+    Planned const planned;
+    CHECK(planned.refuses([](CutPlan& lie) { lie.manifest.shards.pop_back(); }));
+    auto renamed = planned.plan;
     renamed.manifest.shards[0].file = "../../secret";
-    CHECK(carry_out(renamed, file, folder.path(), {}).value().shards[0].file == "shard_000.gguf");
+    auto const manifest = carry_out(renamed, planned.file, planned.folder.path(), {}).value();
+    CHECK(manifest.shards[0].file == "shard_000.gguf");
 }
 
 TEST_CASE("a model cut anywhere computes the same bits as the whole, head tied or not") {

@@ -41,15 +41,4 @@ base::Result<Confinement> confine(Policy const& policy) {
     return done;
 }
 
-Confinement available_confinement() {
-    return {.seccomp = has_syscall_filters(), .landlock_abi = landlock_version()};
-}
-
-std::string describe(Confinement const& confinement) {
-    auto const landlock = "landlock " + std::to_string(confinement.landlock_abi);
-    if (confinement.seccomp && confinement.landlock_abi > 0) return "seccomp and " + landlock;
-    if (confinement.seccomp) return "seccomp alone: this kernel has no landlock";
-    return "none: this kernel has no seccomp, so no model is loaded";
-}
-
 }  // namespace kith::sandbox

@@ -28,7 +28,6 @@ struct Confinement {
     bool seccomp = false;
     int landlock_abi = 0;  // 0: the kernel has none, or it is switched off
     bool address_space_limited = false;
-    [[nodiscard]] bool is_complete() const { return seccomp && landlock_abi > 0; }
 };
 
 // Not undone by anything, and inherited by what this process would start. Called while it has one
@@ -36,10 +35,5 @@ struct Confinement {
 // Code::unsupported: no seccomp here, and the policy refuses. Code::internal: a mechanism that the
 // kernel has did not work; then a part may hold already, and the process should end.
 base::Result<Confinement> confine(Policy const& policy);
-
-// What this kernel could do for a child, without doing it: seccomp and landlock_abi are set.
-Confinement available_confinement();
-// For people: "seccomp and landlock 7", "seccomp alone: this kernel has no landlock", ...
-std::string describe(Confinement const& confinement);
 
 }  // namespace kith::sandbox

@@ -159,15 +159,6 @@ TEST_CASE("S87: landlock holds where the kernel has it, and what the kernel has 
     CHECK(end.exit == kernel_landlock_version());
 }
 
-TEST_CASE("what the kernel could do is known without confining anything") {
-    auto const could = available_confinement();
-    CHECK(could.landlock_abi == kernel_landlock_version());
-    CHECK(could.seccomp);
-    CHECK(describe(Confinement{.seccomp = true, .landlock_abi = 7}) == "seccomp and landlock 7");
-    CHECK(describe(Confinement{.seccomp = true}).find("no landlock") != std::string::npos);
-    CHECK(describe(Confinement{}).find("no seccomp") != std::string::npos);
-}
-
 TEST_CASE("a child ends with the object whose thread started it, not with the thread that asked") {
     std::array<int, 2> ends{};
     REQUIRE(::pipe(ends.data()) == 0);

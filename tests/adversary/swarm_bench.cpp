@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "feature/ask/request_content.h"
+#include "infer/shard_test_support.h"
 #include "infer/synth.h"
 
 namespace kith::adversary {

@@ -59,6 +59,15 @@ TEST_CASE("S87: a model worker that crashes is the error of one question, not of
     CHECK(answered.finished.has_value());
 }
 
+TEST_CASE("S87: a node whose kernel has no landlock says so, once for all models") {
+    SwarmBench bench;
+    bench.worker = with_flaw(bench.worker, "flaw.no_landlock");
+    auto& op = bench.add_operator();
+    bench.add_model(op);
+    bench.add_model(op);
+    CHECK(lines_with(op, "no landlock") == 1);
+}
+
 TEST_CASE("S87: a worker that crashes at a member is the error of the one who asked") {
     SwarmBench bench;
     auto& asker = bench.add_operator();

@@ -16,7 +16,7 @@
 #include "base/check.h"
 #include "fuzz_edits.h"
 #include "fuzz_swarm.h"
-#include "node/link/host.h"
+#include "node/link/proved_peer_test_support.h"
 #include "node/membership/coordinator.h"
 #include "node/membership/join_desk.h"
 #include "node/membership/joiner.h"
@@ -32,27 +32,9 @@ namespace {
 constexpr std::uint8_t invite_fill = 21;  // of another invite of this operator: one more
 constexpr std::uint32_t invite_uses = 1;
 
-// Who holds `who`, proved by a whole Noise handshake: nothing else makes an AuthenticatedPeer.
-AuthenticatedPeer proved(identity::Identity const& who) {
+AuthenticatedPeer proved_alone(identity::Identity const& who) {
     sim::SeededRng rng{5};
-    auto const dialler = Host::create(who, rng, {}).value();
-    auto const listener = Host::create(who, rng, {}).value();
-    auto const id = dialler->dial({"10.0.0.1", 8810}, std::nullopt, {}).value();
-    ports::ConnectionId const far{1};
-    listener->on_accepted(far, {"10.0.0.2", 1}, {});
-    dialler->on_connected(id, {});
-    for (;;) {
-        while (auto const event = listener->poll_event())
-            if (auto const* up = std::get_if<PeerConnected>(&event->what)) return up->peer;
-        base::Bytes bytes;
-        while (dialler->poll_transmit(id, bytes, {})) {
-        }
-        listener->on_bytes(far, bytes, {});
-        bytes.clear();
-        while (listener->poll_transmit(far, bytes, {})) {
-        }
-        dialler->on_bytes(id, bytes, {});
-    }
+    return proved(who, rng);
 }
 
 struct Scene {
@@ -60,7 +42,7 @@ struct Scene {
     identity::Identity op = fuzz::identity_of(1), alice = fuzz::identity_of(2),
                        bob = fuzz::identity_of(3);
     identity::Identity alice_renewed = fuzz::renewed(alice, tomorrow());
-    AuthenticatedPeer alice_link = proved(alice), bob_link = proved(bob);
+    AuthenticatedPeer alice_link = proved_alone(alice), bob_link = proved_alone(bob);
     Swarm swarm;
     sim::Disk::Image founded;  // the coordinator's disk, with one invite
     std::string token;

@@ -96,6 +96,7 @@ private:
 
     [[nodiscard]] LoadOptions load_options(std::string const& model_name) const;
     void end_later(LoadedModelPtr model);
+    void tell_confinement(LoadedModel const& model);
     void reload(std::filesystem::path const& folder, std::function<void(base::Status)> done);
     void remove_model(LoadedModelPtr const& model, OnModel done);
     [[nodiscard]] ModelCard card(LoadedModel const& model) const;
@@ -127,6 +128,7 @@ private:
     QuestionId next_id_ = 1;
     std::optional<RouteView> last_route_;
     std::size_t loads_running_ = 0;
+    bool has_no_landlock_ = false;  // and said so
     std::vector<std::function<void()>> after_loading_;
     base::Instant expire_at_{};
     base::Instant announce_at_{};

@@ -32,6 +32,13 @@ void Ask::end_later(LoadedModelPtr model) {
             ports::Lane::files, [model = std::move(model)] {}, [] {});
 }
 
+// Once: it is the kernel's doing, not the model's.
+void Ask::tell_confinement(LoadedModel const& model) {
+    if (!model.stage || model.stage->landlock_abi() != 0 || std::exchange(has_no_landlock_, true))
+        return;
+    node_.log("this kernel has no landlock: models are computed behind seccomp alone");
+}
+
 // Hashes a model's folder and starts its worker, off the loop, then tells the members what is
 // served now.
 void Ask::reload(std::filesystem::path const& folder, std::function<void(base::Status)> done) {
@@ -50,6 +57,7 @@ void Ask::reload(std::filesystem::path const& folder, std::function<void(base::S
             --loads_running_;
             for (auto const& warning : load->warnings) node_.log(warning);
             if (load->model) {
+                tell_confinement(**load->model);
                 auto old = store_.get((*load->model)->id);
                 store_.put(*load->model);
                 end_later(std::move(old));

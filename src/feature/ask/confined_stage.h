@@ -23,6 +23,7 @@ public:
     // Of the file as the worker reads it, so not to be trusted further than that.
     [[nodiscard]] infer::ModelInfo const& facts() const { return process_.model(); }
     [[nodiscard]] std::size_t kv_size() const { return process_.kv_size(); }
+    [[nodiscard]] int landlock_abi() const { return process_.landlock_abi(); }
     // As engine::StageProcess; before the compute thread has the stage.
     [[nodiscard]] base::Bytes take_words() { return process_.take_words(); }
     [[nodiscard]] bool has_layers(infer::LayerRange range) const;

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "base/code_of.h"
-#include "node/link/host.h"
+#include "node/link/proved_peer_test_support.h"
 #include "node/membership/join_desk.h"
 #include "node/membership/joiner.h"
 #include "proto/membership/secret_wrap.h"
@@ -69,28 +69,6 @@ identity::Identity new_identity(sim::SeededRng& rng) {
     crypto::Secret<identity::identity_random_bytes> random;
     REQUIRE(rng.fill(random.mutable_view()).has_value());
     return identity::Identity::create(random, today).value();
-}
-
-// Who holds `who`, proved by a whole Noise handshake: nothing else makes an AuthenticatedPeer.
-AuthenticatedPeer proved(identity::Identity const& who, sim::SeededRng& rng) {
-    auto const dialler = Host::create(who, rng, {}).value();
-    auto const listener = Host::create(who, rng, {}).value();
-    auto const id = dialler->dial({"10.0.0.1", 8810}, std::nullopt, {}).value();
-    ports::ConnectionId const far{1};
-    listener->on_accepted(far, {"10.0.0.2", 1}, {});
-    dialler->on_connected(id, {});
-    for (;;) {
-        while (auto const event = listener->poll_event())
-            if (auto const* up = std::get_if<PeerConnected>(&event->what)) return up->peer;
-        base::Bytes bytes;
-        while (dialler->poll_transmit(id, bytes, {})) {
-        }
-        listener->on_bytes(far, bytes, {});
-        bytes.clear();
-        while (listener->poll_transmit(far, bytes, {})) {
-        }
-        dialler->on_bytes(id, bytes, {});
-    }
 }
 
 struct Scene {
