@@ -56,7 +56,8 @@ Result<std::vector<LayerRange>> parse_cuts(std::string_view cuts, std::size_t la
         std::size_t layer = 0;
         auto const [end, error] = std::from_chars(cuts.data(), cuts.data() + cuts.size(), layer);
         if (error != std::errc{} || layer > layers_count || layer < plan.back().begin)
-            return fail(Code::invalid, "cuts: ascending layer numbers with commas, such as 0,3,6");
+            return fail(Code::invalid, "cuts: ascending layer numbers with commas, none above " +
+                                           std::to_string(layers_count) + ", such as 0,3,6");
         plan.back().end = layer;
         plan.push_back({layer, layers_count});
         if (plan.size() > manifest_shards_max) return fail(Code::too_large, "too many cuts");
