@@ -62,8 +62,13 @@ Result<ToolAnswer> ask_worker_of(WorkerProgram const& program, infer::RegularFil
         read_to_end(pair.ours.get(), tool_answer_bytes_max,
                     computes(request) ? std::chrono::milliseconds(0)
                                       : std::chrono::milliseconds(parser_patience));
-    if (!answered) return fail(answered.error().code, "model worker: " + answered.error().message);
-    if (answered->empty()) {
+    // A worker that ended before it read the request breaks the connection, one that read it
+    // closes.
+    bool const has_ended =
+        answered ? answered->empty() : answered.error().code == Code::unavailable;
+    if (!answered && !has_ended)
+        return fail(answered.error().code, "model worker: " + answered.error().message);
+    if (has_ended) {
         auto const ending = child.wait();
         return fail(Code::internal, "the model worker " + sandbox::describe(ending) +
                                         " without an answer: the file may be damaged or hostile");

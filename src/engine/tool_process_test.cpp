@@ -63,6 +63,14 @@ TEST_CASE("S87: a crash while a model file is read is an error of that call") {
     CHECK(ask_worker(worker(), infer::InspectOptions{.path = file.path}));
 }
 
+TEST_CASE("a worker that ends at once, whether it read the request or not, is the same error") {
+    File const file;
+    for (char const* const program : {"/bin/false", "/bin/true"})
+        for (int i = 0; i < 20; ++i)
+            CHECK(code_of(ask_worker({.path = program},
+                                     infer::InspectOptions{.path = file.path})) == Code::internal);
+}
+
 TEST_CASE("S87: whoever takes over the reader of a model file reads no other file") {
     File const file;
     auto const stolen = ask_worker(worker("flaw.leak"), infer::InspectOptions{.path = file.path});

@@ -190,23 +190,29 @@ Manifest manifest_of(Hparams const& hparams, std::vector<LayerRange> const& plan
     return out;
 }
 
-// Gives the shards their names and sizes; false when a piece is not in the file, or they are
-// absurdly many: at worst every tensor is copied once and the embedding twice.
-bool set_sizes(CutPlan const& plan, std::size_t file_size, Manifest& out) {
+// Whether every piece is in the file, and not absurdly much is copied: at worst every tensor once
+// and the embedding twice.
+bool fits(CutPlan const& plan, std::size_t file_size) {
     std::uint64_t copied = 0;
+    for (auto const& pieces : plan.shards)
+        for (auto const& piece : pieces) {
+            if (piece.size > file_size || piece.offset > file_size - piece.size) return false;
+            copied += piece.size;
+            if (copied > 2 * std::uint64_t{file_size}) return false;
+        }
+    return true;
+}
+
+// Names and sizes of the shards.
+void describe_files(CutPlan const& plan, Manifest& out) {
+    out.total_bytes = 0;
     for (std::size_t i = 0; i < out.shards.size(); ++i) {
         auto& entry = out.shards[i];
         entry.file = shard_file_name(i);
         entry.size = 0;
-        for (auto const& piece : plan.shards[i]) {
-            if (piece.size > file_size || piece.offset > file_size - piece.size) return false;
-            copied += piece.size;
-            if (copied > 2 * std::uint64_t{file_size}) return false;
-            entry.size += piece.bytes.size() + piece.size;
-        }
+        for (auto const& piece : plan.shards[i]) entry.size += piece.bytes.size() + piece.size;
         out.total_bytes += entry.size;
     }
-    return true;
 }
 
 // Strict in what a manifest may say, whoever made it up.
@@ -247,8 +253,9 @@ Result<Manifest> carry_out(CutPlan const& plan, RegularFile const& file, std::st
     auto manifest = plan.manifest;
     if (manifest.shards.size() != plan.shards.size())
         return fail(Code::corrupt, "a plan to cut whose lists do not fit together");
-    if (!KITH_GUARD("S87.cut_plan", set_sizes(plan, file.size, manifest)))
+    if (!KITH_GUARD("S87.cut_plan", fits(plan, file.size)))
         return fail(Code::corrupt, "a plan to cut that does not suit the model's file");
+    describe_files(plan, manifest);
     if (!KITH_GUARD("S87.cut_manifest", is_possible(manifest)))
         return fail(Code::corrupt, "a plan to cut that makes no manifest");
     ShardWriter writer(file, progress, manifest.total_bytes);

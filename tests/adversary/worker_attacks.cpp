@@ -103,7 +103,7 @@ TEST_CASE(
     bench.worker.path = "/bin/false";
     auto& asker = bench.add_operator();
     auto const added = bench.try_add_model(asker);
-    CHECK(base::code_of(added) == base::Code::unavailable);
+    CHECK(base::code_of(added) == base::Code::internal);
     CHECK(asker.ask->models().empty());
     CHECK(bench.ask(asker, "hello").error.has_value());
 }
